@@ -1,0 +1,129 @@
+"""DOOR for the superuser: every row. What leaves and what is counted is shown, not edited behind the outbox's back."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+
+from clarion.flows import doubts
+from clarion.models import (
+    ApiKey,
+    Attempt,
+    Customer,
+    GatewayAccount,
+    Lane,
+    Mailing,
+    MailingCount,
+    Message,
+    Tenant,
+    Worker,
+)
+
+# Django's classes take a type parameter for the type checker only.
+if TYPE_CHECKING:
+    Rows = admin.ModelAdmin[Any]
+    AttemptRows = admin.TabularInline[Attempt, Message]
+else:
+    Rows, AttemptRows = admin.ModelAdmin, admin.TabularInline
+
+admin.site.site_header = admin.site.site_title = "Clarion"
+admin.site.index_title = "Every row"
+
+
+class ReadOnly(Rows):
+    """Rows that only the program writes."""
+
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(Tenant)
+class TenantAdmin(ReadOnly):
+    list_display = ("name", "timezone", "created_at")
+    search_fields = ("name",)
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ReadOnly):
+    list_display = ("name", "tenant", "is_test", "hint", "scopes", "revoked_at")
+    list_filter = ("tenant", "is_test")
+    exclude = ("digest",)
+
+
+@admin.register(GatewayAccount)
+class GatewayAccountAdmin(ReadOnly):
+    list_display = ("name", "tenant", "gateway", "doubt", "is_test", "created_at")
+    list_filter = ("tenant", "gateway")
+
+
+@admin.register(Lane)
+class LaneAdmin(ReadOnly):
+    list_display = ("id", "gatewayaccount", "closed_until", "closed_because")
+
+
+@admin.register(Customer)
+class CustomerAdmin(ReadOnly):
+    list_display = ("id", "tenant", "phone", "operator_code", "tag", "timezone")
+    list_filter = ("tenant",)
+    search_fields = ("=id", "phone", "tag_key")
+
+
+@admin.register(Mailing)
+class MailingAdmin(ReadOnly):
+    list_display = ("id", "tenant", "name", "state", "starts_at", "ends_at", "started_at", "finished_at")
+    list_filter = ("tenant", "state")
+    search_fields = ("=id", "name")
+
+
+@admin.register(MailingCount)
+class MailingCountAdmin(ReadOnly):
+    list_display = ("mailing", "state", "reason", "count")
+    search_fields = ("=mailing__id",)
+
+
+class AttemptInline(AttemptRows):
+    model = Attempt
+    can_delete = False
+    extra = 0
+    fields = readonly_fields = ("number", "started_at", "ended_at", "outcome", "code", "detail", "is_late")
+
+    def has_add_permission(self, request: HttpRequest, obj: Message | None = None) -> bool:
+        return False
+
+
+@admin.register(Message)
+class MessageAdmin(ReadOnly):
+    list_display = ("id", "mailing", "customer_id", "state", "reason", "tries", "due_at", "finished_at")
+    list_filter = ("state", "reason", "tenant")
+    search_fields = ("=id", "=mailing__id", "=customer_id", "=address")
+    inlines = (AttemptInline,)
+    actions = ("mark_as_arrived", "send_again")
+
+    @admin.action(description="In doubt: they arrived")
+    def mark_as_arrived(self, request: HttpRequest, rows: QuerySet[Message]) -> None:
+        self._settle(request, rows, arrived=True)
+
+    @admin.action(description="In doubt: send again (may arrive twice)")
+    def send_again(self, request: HttpRequest, rows: QuerySet[Message]) -> None:
+        self._settle(request, rows, arrived=False)
+
+    def _settle(self, request: HttpRequest, rows: QuerySet[Message], *, arrived: bool) -> None:
+        settled = doubts.settle(
+            list(rows.values_list("id", flat=True)), arrived=arrived, now=datetime.now(UTC)
+        )
+        messages.info(request, f"{settled} in doubt settled; the others were not in doubt.")
+
+
+@admin.register(Worker)
+class WorkerAdmin(ReadOnly):
+    list_display = ("id", "host", "pid", "started_at", "ended_at")

@@ -1,0 +1,199 @@
+"""Clients: one record with two faces, `/api/v1/clients` and `/api/client`. Plain rows, so the door goes to the model."""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+from ninja import Query, Router, Schema, Status
+from pydantic import Field
+
+from clarion.api.auth import Requires
+from clarion.api.clock import now
+from clarion.api.faces import client, short_client
+from clarion.api.wire import Body, Id, Page, Text, check_id, find, link_next, page_of, tenant_of, warn
+from clarion.flows import customers
+from clarion.lib.zones import find_zone
+from clarion.models import Customer
+from clarion.models.customers import Customers
+
+log = structlog.get_logger()
+router = Router(auth=Requires("customers"), tags=["clients"])
+PHONE = r"^7[0-9]{10}$"
+ZONE_WARNING = "timezone: neither an IANA name nor an offset; the tenant's zone is used"
+
+
+class ClientBody(Body):
+    phone: Text = Field(pattern=PHONE, examples=["70000000000"])
+    operator_code: Text = Field(min_length=1, max_length=64)
+    tag: Text | None = Field(None, max_length=255)
+    timezone: Text = Field(max_length=64, examples=["Europe/Berlin"])
+    id: Id | None = None
+
+
+class ClientChange(Body):
+    phone: Text = Field("", pattern=PHONE)
+    operator_code: Text = Field("", min_length=1, max_length=64)
+    tag: Text | None = Field(None, max_length=255)
+    timezone: Text = Field("", max_length=64)
+    id: Id | None = None
+
+
+class ClientFilter(Schema):
+    tag: Text | None = None
+    operator_code: Text | None = None
+    phone: Text | None = None
+    q: Text | None = None
+
+
+class ShortClientBody(Body):
+    """The same record as `/api/client` knows it."""
+
+    phone_number: Text = Field(pattern=PHONE, examples=["70000000000"])
+    operator: int = Field(ge=0, le=10**9)
+    tag: Text | None = Field(None, max_length=255)
+    timezone: Text = Field(max_length=64)
+    id: Id | None = None
+
+
+class ShortClientChange(Body):
+    phone_number: Text = Field("", pattern=PHONE)
+    operator: int = Field(0, ge=0, le=10**9)
+    tag: Text | None = Field(None, max_length=255)
+    timezone: Text = Field("", max_length=64)
+    id: Id | None = None
+
+
+class ShortClientFilter(Schema):
+    tag: Text | None = None
+    operator: Text | None = None
+    phone_number: Text | None = None
+    q: Text | None = None
+
+
+@router.post("/api/v1/clients", response={201: dict[str, Any]})
+def create_client(request: HttpRequest, payload: ClientBody, response: HttpResponse) -> Any:
+    """Make a client. `phone` is not unique: every POST makes one."""
+    return Status(201, client(_store(request, response, Customer(), payload.model_dump())))
+
+
+@router.get("/api/v1/clients")
+def list_clients(request: HttpRequest, page: Query[Page], filters: Query[ClientFilter]) -> dict[str, Any]:
+    rows = _filtered(_mine(request), filters.phone, filters.operator_code, filters.tag, filters.q)
+    data, following = page_of(rows, page, client)
+    return {"data": data, "next": following}
+
+
+@router.get("/api/v1/clients/{int:client_id}")
+def get_client(request: HttpRequest, client_id: int) -> dict[str, Any]:
+    return client(find(_mine(request), client_id))
+
+
+@router.put("/api/v1/clients/{int:client_id}")
+def replace_client(
+    request: HttpRequest, client_id: int, payload: ClientBody, response: HttpResponse
+) -> dict[str, Any]:
+    return client(_replace(request, response, client_id, payload.model_dump()))
+
+
+@router.patch("/api/v1/clients/{int:client_id}")
+def change_client(
+    request: HttpRequest, client_id: int, payload: ClientChange, response: HttpResponse
+) -> dict[str, Any]:
+    return client(_replace(request, response, client_id, payload.model_dump(exclude_unset=True)))
+
+
+@router.delete("/api/v1/clients/{int:client_id}", response={204: None})
+def delete_client(request: HttpRequest, client_id: int) -> Any:
+    """Delete the client; what waits for them is cancelled, what was sent still counts."""
+    customers.delete(find(_mine(request), client_id), now=now())
+    return Status(204, None)
+
+
+@router.post("/api/client", response={201: dict[str, Any]})
+def create_short_client(request: HttpRequest, payload: ShortClientBody, response: HttpResponse) -> Any:
+    """Make a client, in the other face of the same record."""
+    return Status(201, short_client(_store(request, response, Customer(), _long(payload.model_dump()))))
+
+
+@router.get("/api/client")
+def list_short_clients(
+    request: HttpRequest, page: Query[Page], filters: Query[ShortClientFilter], response: HttpResponse
+) -> list[dict[str, Any]]:
+    rows = _filtered(_mine(request), filters.phone_number, filters.operator, filters.tag, filters.q)
+    data, following = page_of(rows, page, short_client)
+    link_next(request, response, following)
+    return data
+
+
+@router.get("/api/client/{int:client_id}")
+def get_short_client(request: HttpRequest, client_id: int) -> dict[str, Any]:
+    return short_client(find(_mine(request), client_id))
+
+
+@router.put("/api/client/{int:client_id}")
+def replace_short_client(
+    request: HttpRequest, client_id: int, payload: ShortClientBody, response: HttpResponse
+) -> dict[str, Any]:
+    return short_client(_replace(request, response, client_id, _long(payload.model_dump())))
+
+
+@router.patch("/api/client/{int:client_id}")
+def change_short_client(
+    request: HttpRequest, client_id: int, payload: ShortClientChange, response: HttpResponse
+) -> dict[str, Any]:
+    fields = _long(payload.model_dump(exclude_unset=True))
+    return short_client(_replace(request, response, client_id, fields))
+
+
+@router.delete("/api/client/{int:client_id}", response={204: None})
+def delete_short_client(request: HttpRequest, client_id: int) -> Any:
+    return delete_client(request, client_id)
+
+
+_LONG_NAMES: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "phone_number": ("phone", str),
+    "operator": ("operator_code", str),
+}
+
+
+def _long(fields: dict[str, Any]) -> dict[str, Any]:
+    """Give the members of the short face the names of the long one."""
+    renamed = {}
+    for name, value in fields.items():
+        long_name, convert = _LONG_NAMES.get(name, (name, lambda same: same))
+        renamed[long_name] = convert(value)
+    return renamed
+
+
+def _mine(request: HttpRequest) -> Customers:
+    return Customer.objects.of(tenant_of(request))
+
+
+def _filtered(
+    rows: Customers, phone: str | None, operator_code: str | None, tag: str | None, q: str | None
+) -> Customers:
+    rows = rows.matching(operator_code=operator_code, tag=tag)
+    if phone is not None:
+        rows = rows.filter(phone=phone)
+    return rows.mentioning(q) if q else rows
+
+
+def _replace(
+    request: HttpRequest, response: HttpResponse, client_id: int, fields: dict[str, Any]
+) -> Customer:
+    row = find(_mine(request), client_id)
+    check_id(row, fields)
+    return _store(request, response, row, fields)
+
+
+def _store(request: HttpRequest, response: HttpResponse, row: Customer, fields: dict[str, Any]) -> Customer:
+    row.phone = fields.get("phone", row.phone)
+    row.timezone = fields.get("timezone", row.timezone)
+    row.relabel(operator_code=fields.get("operator_code", row.operator_code), tag=fields.get("tag", row.tag))
+    if row._state.adding:
+        row.tenant, row.created_at = tenant_of(request), now()
+    row.save()
+    warn(response, [] if find_zone(row.timezone) else [ZONE_WARNING])
+    log.info("client_stored", client_id=row.pk, tenant=row.tenant.name)
+    return row

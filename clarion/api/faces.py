@@ -1,0 +1,148 @@
+"""How rows look on the wire. Where an older system printed an answer, its members stand here and no others."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from clarion.lib.times import wire_time
+from clarion.models import Customer, Mailing, Message, State
+from clarion.models.outgoing import STATUS, STATUSES, Reason
+
+
+def client(row: Customer) -> dict[str, Any]:
+    """Present a customer as `/api/v1/clients` does."""
+    return {
+        "id": row.pk,
+        "phone": row.phone,
+        "operator_code": row.operator_code,
+        "tag": row.tag,
+        "timezone": row.timezone,
+    }
+
+
+def short_client(row: Customer) -> dict[str, Any]:
+    """Present a customer as `/api/client` does."""
+    return {
+        "id": row.pk,
+        "phone_number": row.phone,
+        "operator": _number_or_text(row.operator_code),
+        "tag": row.tag,
+        "timezone": row.timezone,
+    }
+
+
+def mailing(row: Mailing) -> dict[str, Any]:
+    """Present a mailing as `/api/v1/mailings` does; what is ours alone is shown where it was used."""
+    shown: dict[str, Any] = {
+        "id": row.pk,
+        "start_time": wire_time(row.starts_at),
+        "text": row.text,
+        "client_operator_code_filter": row.operator_code_filter,
+        "client_tag_filter": row.tag_filter,
+        "end_time": wire_time(row.ends_at),
+    }
+    if row.name:
+        shown["name"] = row.name
+    return shown
+
+
+def mailing_in_full(row: Mailing) -> dict[str, Any]:
+    """Present a mailing with its state."""
+    status = row.state
+    if row.state == Mailing.RUNNING:
+        status = "finished" if row.finished_at else "paused" if row.paused_at else "running"
+    elif row.paused_at:
+        status = "paused"
+    return {
+        **mailing(row),
+        "name": row.name,
+        "status": status.upper(),
+        "started": row.started_at and wire_time(row.started_at),
+        "finished": row.finished_at and wire_time(row.finished_at),
+    }
+
+
+def short_mailing(row: Mailing) -> dict[str, Any]:
+    """Present a mailing as `/api/mailing` does."""
+    audience: dict[str, Any] = {}
+    if row.tag_filter is not None:
+        audience["tag"] = row.tag_filter
+    if row.operator_code_filter is not None:
+        audience["operator"] = _number_or_text(row.operator_code_filter)
+    return {
+        "id": row.pk,
+        "clients": audience,
+        "start_time": wire_time(row.starts_at),
+        "end_time": wire_time(row.ends_at),
+        "text": row.text,
+    }
+
+
+def by_status(counts: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:
+    """Return how many messages have each status, from counts by state; statuses nobody has are left out."""
+    totals: Counter[str] = Counter()
+    for state, count in counts:
+        totals[STATUS[state]] += count
+    return [{"status": status, "count": totals[status]} for status in STATUSES if totals[status]]
+
+
+def mailing_report(row: Mailing) -> dict[str, Any]:
+    """Return the accounts of a mailing, with reasons. `rate_per_second` is that of messages with an outcome."""
+    counts = list(row.counts.exclude(count=0).values_list("state", "reason", "count"))
+    reasons: dict[str, Counter[str]] = defaultdict(Counter)
+    for state, reason, count in counts:
+        if reason:
+            reasons[STATUS[state]][reason] += count
+    statuses = by_status((state, count) for state, _, count in counts)
+    for line in statuses:
+        named = reasons[line["status"]]
+        line["reasons"] = [{"reason": reason, "count": named[reason]} for reason in sorted(named)]
+    materialised = sum(count for _, _, count in counts)
+    sent = sum(count for state, _, count in counts if state in (State.ACCEPTED, State.DELIVERED))
+    seconds = (row.finished_at - row.started_at).total_seconds() if row.finished_at and row.started_at else 0
+    return {
+        "audience": materialised if row.materialised_at else None,
+        "materialised": materialised,
+        "statuses": statuses,
+        "in_doubt": sum(count for _, reason, count in counts if reason == Reason.IN_DOUBT),
+        "rate_per_second": round(sent / seconds, 1) if seconds else None,
+        "started": row.started_at and wire_time(row.started_at),
+        "finished": row.finished_at and wire_time(row.finished_at),
+    }
+
+
+def message(row: Message) -> dict[str, Any]:
+    """Present a message. `client` names who it was for, also when that client was deleted since."""
+    return {
+        "id": row.pk,
+        "mailing": row.mailing_id,
+        "client": row.customer_id,
+        "status": row.status,
+        "reason": row.reason or None,
+        "address": row.address,
+        "text": row.text or None,
+        "tries": row.tries,
+        "code": row.code or None,
+        "created": wire_time(row.created_at),
+        "due": wire_time(row.due_at) if row.finished_at is None else None,
+        "deadline": wire_time(row.deadline_at),
+        "last_try": row.sending_at and wire_time(row.sending_at),
+        "finished": row.finished_at and wire_time(row.finished_at),
+    }
+
+
+def short_message(row: Message) -> dict[str, Any]:
+    """Present a message as `/api/message` does: `sending_status` says whether it was sent."""
+    return {
+        "id": row.pk,
+        "sending_status": row.state in (State.ACCEPTED, State.DELIVERED),
+        "start_date": wire_time(row.sending_at or row.created_at),
+        "client": row.customer_id,
+        "mailing": row.mailing_id,
+    }
+
+
+def _number_or_text(code: str) -> int | str:
+    """An operator code that is a plain number is given as one; any other stays the text it is."""
+    is_number = code.isascii() and code.isdigit() and str(int(code)) == code
+    return int(code) if is_number else code

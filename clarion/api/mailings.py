@@ -1,0 +1,245 @@
+"""Mailings: one row with two faces, `/api/v1/mailings` and `/api/mailing`, and what became of their messages."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Query, Router, Schema, Status
+from pydantic import Field
+
+from clarion.api.auth import Requires, caller_of
+from clarion.api.clock import now
+from clarion.api.faces import by_status, mailing, mailing_in_full, mailing_report, message, short_mailing
+from clarion.api.wire import Body, Id, Page, Text, Time, check_id, find, link_next, page_of, tenant_of, warn
+from clarion.flows import mailings
+from clarion.flows.mailings import Draft
+from clarion.lib.texts import LONGEST_TEXT
+from clarion.models import Mailing, MailingCount, Message
+from clarion.models.mailings import Mailings
+
+router = Router(auth=Requires("mailings"), tags=["mailings"])
+WINDOW_OVER = "end_time: the window is over; every message becomes TIMEOUT"
+
+
+class MailingBody(Body):
+    start_time: Time
+    end_time: Time
+    text: Text = Field(min_length=1, max_length=LONGEST_TEXT)
+    client_operator_code_filter: Text | None = Field(None, max_length=64)
+    client_tag_filter: Text | None = Field(None, max_length=255)
+    name: Text = Field("", max_length=200)
+    gateway_account: Text = Field("", max_length=100)
+    id: Id | None = None
+    # Ours, in answers; taken back and ignored.
+    status: Any = Field(None, exclude=True)
+    started: Any = Field(None, exclude=True)
+    finished: Any = Field(None, exclude=True)
+
+
+class MailingChange(MailingBody):
+    start_time: Time = None  # type: ignore[assignment]
+    end_time: Time = None  # type: ignore[assignment]
+    text: Text = Field("", min_length=1, max_length=LONGEST_TEXT)
+
+
+class Audience(Body):
+    tag: Text | None = Field(None, max_length=255)
+    operator: int | None = Field(None, ge=0, le=10**9)
+
+
+class ShortMailingBody(Body):
+    """The same row as `/api/mailing` knows it."""
+
+    clients: Audience = Audience()
+    start_time: Time
+    end_time: Time
+    text: Text = Field(min_length=1, max_length=LONGEST_TEXT)
+    id: Id | None = None
+
+
+class ShortMailingChange(ShortMailingBody):
+    clients: Audience = Audience()
+    start_time: Time = None  # type: ignore[assignment]
+    end_time: Time = None  # type: ignore[assignment]
+    text: Text = Field("", min_length=1, max_length=LONGEST_TEXT)
+
+
+class MessageFilter(Schema):
+    status: Text | None = None
+
+
+@router.post("/api/v1/mailings", response={201: dict[str, Any]})
+def create_mailing(request: HttpRequest, payload: MailingBody, response: HttpResponse) -> Any:
+    """Make a mailing. Inside its window it starts at once, before it by itself."""
+    return Status(201, mailing(_create(request, response, payload.model_dump())))
+
+
+@router.get("/api/v1/mailings")
+def statistics(request: HttpRequest) -> dict[str, Any]:
+    """What became of all messages of all mailings. Deleted mailings go on counting in `message_data`."""
+    counts = MailingCount.objects.of(tenant_of(request)).by_state()
+    return {"message_data": by_status(counts), "total_mailings": _mine(request).count()}
+
+
+@router.get("/api/v1/mailings/list")
+def list_mailings(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
+    data, following = page_of(_mine(request), page, mailing_in_full)
+    return {"data": data, "next": following}
+
+
+@router.get("/api/v1/mailings/{int:mailing_id}")
+def mailing_statistics(request: HttpRequest, mailing_id: int) -> dict[str, Any]:
+    """What became of the messages of one mailing."""
+    return {"message_data": by_status(find(_mine(request), mailing_id).counts.by_state())}
+
+
+@router.put("/api/v1/mailings/{int:mailing_id}")
+def replace_mailing(
+    request: HttpRequest, mailing_id: int, payload: MailingBody, response: HttpResponse
+) -> dict[str, Any]:
+    """Replace a mailing that has not started; 409 afterwards."""
+    return mailing(_change(request, response, mailing_id, payload.model_dump(), whole=True))
+
+
+@router.patch("/api/v1/mailings/{int:mailing_id}")
+def change_mailing(
+    request: HttpRequest, mailing_id: int, payload: MailingChange, response: HttpResponse
+) -> dict[str, Any]:
+    fields = payload.model_dump(exclude_unset=True)
+    return mailing(_change(request, response, mailing_id, fields, whole=False))
+
+
+@router.delete("/api/v1/mailings/{int:mailing_id}", response={204: None})
+def delete_mailing(request: HttpRequest, mailing_id: int) -> Any:
+    mailings.delete(find(_mine(request), mailing_id), now=now())
+    return Status(204, None)
+
+
+@router.post("/api/v1/mailings/{int:mailing_id}/pause")
+def pause_mailing(request: HttpRequest, mailing_id: int) -> dict[str, Any]:
+    """Let nothing more leave until it is resumed. What is under way ends; the window does not wait."""
+    return mailing_in_full(mailings.pause(find(_mine(request), mailing_id), now=now()))
+
+
+@router.post("/api/v1/mailings/{int:mailing_id}/resume")
+def resume_mailing(request: HttpRequest, mailing_id: int) -> dict[str, Any]:
+    return mailing_in_full(mailings.resume(find(_mine(request), mailing_id), now=now()))
+
+
+@router.post("/api/v1/mailings/{int:mailing_id}/cancel")
+def cancel_mailing(request: HttpRequest, mailing_id: int) -> dict[str, Any]:
+    """End it now: what waits becomes CANCELLED."""
+    return mailing_in_full(mailings.cancel(find(_mine(request), mailing_id), now=now()))
+
+
+@router.get("/api/v1/mailings/{int:mailing_id}/report")
+def report(request: HttpRequest, mailing_id: int) -> dict[str, Any]:
+    """The accounts of a mailing: they add up to what is materialised, and to the audience once that is complete."""
+    return mailing_report(find(_mine(request), mailing_id))
+
+
+@router.get("/api/v1/mailings/{int:mailing_id}/messages")
+def mailing_messages(
+    request: HttpRequest, mailing_id: int, page: Query[Page], filters: Query[MessageFilter]
+) -> dict[str, Any]:
+    rows = Message.objects.of(tenant_of(request)).filter(mailing=find(_mine(request), mailing_id))
+    rows = rows.with_status(filters.status) if filters.status is not None else rows
+    data, following = page_of(rows, page, message)
+    return {"data": data, "next": following}
+
+
+@router.post("/api/mailing", response={201: dict[str, Any]})
+def create_short_mailing(request: HttpRequest, payload: ShortMailingBody, response: HttpResponse) -> Any:
+    """Make a mailing, in the other face of the same row."""
+    return Status(201, short_mailing(_create(request, response, _long(payload.model_dump()))))
+
+
+@router.get("/api/mailing")
+def list_short_mailings(
+    request: HttpRequest, page: Query[Page], response: HttpResponse
+) -> list[dict[str, Any]]:
+    data, following = page_of(_mine(request), page, short_mailing)
+    link_next(request, response, following)
+    return data
+
+
+@router.get("/api/mailing/{int:mailing_id}")
+def get_short_mailing(request: HttpRequest, mailing_id: int) -> dict[str, Any]:
+    return short_mailing(find(_mine(request), mailing_id))
+
+
+@router.put("/api/mailing/{int:mailing_id}")
+def replace_short_mailing(
+    request: HttpRequest, mailing_id: int, payload: ShortMailingBody, response: HttpResponse
+) -> dict[str, Any]:
+    fields = _long(payload.model_dump())
+    return short_mailing(_change(request, response, mailing_id, fields, whole=True))
+
+
+@router.patch("/api/mailing/{int:mailing_id}")
+def change_short_mailing(
+    request: HttpRequest, mailing_id: int, payload: ShortMailingChange, response: HttpResponse
+) -> dict[str, Any]:
+    fields = _long(payload.model_dump(exclude_unset=True))
+    return short_mailing(_change(request, response, mailing_id, fields, whole=False))
+
+
+@router.delete("/api/mailing/{int:mailing_id}", response={204: None})
+def delete_short_mailing(request: HttpRequest, mailing_id: int) -> Any:
+    return delete_mailing(request, mailing_id)
+
+
+def _long(fields: dict[str, Any]) -> dict[str, Any]:
+    """Give the members of the short face the names of the long one."""
+    audience = fields.pop("clients", None)
+    if audience is not None:
+        operator = audience.get("operator")
+        fields["client_tag_filter"] = audience.get("tag")
+        fields["client_operator_code_filter"] = None if operator is None else str(operator)
+    return fields
+
+
+def _mine(request: HttpRequest) -> Mailings:
+    return Mailing.objects.of(tenant_of(request)).alive()
+
+
+def _create(request: HttpRequest, response: HttpResponse, fields: dict[str, Any]) -> Mailing:
+    caller = caller_of(request)
+    row = mailings.create(caller.tenant, _draft(fields), is_test=caller.is_test, now=now())
+    warn(response, [WINDOW_OVER] if row.ends_at <= now() else [])
+    return row
+
+
+def _change(
+    request: HttpRequest, response: HttpResponse, mailing_id: int, fields: dict[str, Any], *, whole: bool
+) -> Mailing:
+    row = find(_mine(request), mailing_id)
+    check_id(row, fields)
+    if not whole:
+        fields = {**_as_sent(row), **fields}
+    row = mailings.change(row, _draft(fields), is_test=caller_of(request).is_test, now=now())
+    warn(response, [WINDOW_OVER] if row.ends_at <= now() else [])
+    return row
+
+
+def _as_sent(row: Mailing) -> dict[str, Any]:
+    return {
+        "text": row.text,
+        "start_time": row.starts_at,
+        "end_time": row.ends_at,
+        "client_operator_code_filter": row.operator_code_filter,
+        "client_tag_filter": row.tag_filter,
+        "name": row.name,
+        "gateway_account": row.account.name,
+    }
+
+
+def _draft(fields: dict[str, Any]) -> Draft:
+    return Draft(
+        text=fields["text"],
+        starts_at=fields["start_time"],
+        ends_at=fields["end_time"],
+        operator_code_filter=fields.get("client_operator_code_filter"),
+        tag_filter=fields.get("client_tag_filter"),
+        name=fields.get("name", ""),
+        account=fields.get("gateway_account", ""),
+    )

@@ -1,0 +1,54 @@
+"""Messages, read only, in two faces: `/api/v1/messages` and `/api/message`."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Query, Router, Schema
+
+from clarion.api.auth import Requires
+from clarion.api.faces import message, short_message
+from clarion.api.wire import Id, Page, Text, find, link_next, page_of, tenant_of
+from clarion.models import Message
+from clarion.models.messages import Messages
+
+router = Router(auth=Requires("mailings"), tags=["messages"])
+
+
+class MessageFilter(Schema):
+    mailing: Id | None = None
+    client: Id | None = None
+    status: Text | None = None
+
+
+@router.get("/api/v1/messages")
+def list_messages(request: HttpRequest, page: Query[Page], filters: Query[MessageFilter]) -> dict[str, Any]:
+    data, following = page_of(_filtered(request, filters), page, message)
+    return {"data": data, "next": following}
+
+
+@router.get("/api/v1/messages/{int:message_id}")
+def get_message(request: HttpRequest, message_id: int) -> dict[str, Any]:
+    return message(find(Message.objects.of(tenant_of(request)), message_id))
+
+
+@router.get("/api/message")
+def list_short_messages(
+    request: HttpRequest, page: Query[Page], filters: Query[MessageFilter], response: HttpResponse
+) -> list[dict[str, Any]]:
+    data, following = page_of(_filtered(request, filters), page, short_message)
+    link_next(request, response, following)
+    return data
+
+
+@router.get("/api/message/{int:message_id}")
+def get_short_message(request: HttpRequest, message_id: int) -> dict[str, Any]:
+    return short_message(find(Message.objects.of(tenant_of(request)), message_id))
+
+
+def _filtered(request: HttpRequest, filters: MessageFilter) -> Messages:
+    rows = Message.objects.of(tenant_of(request))
+    if filters.mailing is not None:
+        rows = rows.filter(mailing_id=filters.mailing)
+    if filters.client is not None:
+        rows = rows.filter(customer_id=filters.client)
+    return rows.with_status(filters.status) if filters.status is not None else rows

@@ -1,0 +1,130 @@
+"""From what went wrong to RFC 9457 problem+json. One error of a flow is one line here."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import NinjaAPI
+from ninja.errors import HttpError, ValidationError
+
+from clarion.api.auth import ScopeMissing
+from clarion.flows import callers, mailings
+from clarion.lib.problems import MEDIA_TYPE, FieldError, Problem
+from clarion.lib.texts import BadText
+
+log = structlog.get_logger()
+
+# What a flow refuses: status, code. The sentence is the error's own.
+REFUSALS: dict[type[Exception], tuple[int, str]] = {
+    callers.NotIdentified: (401, "not_identified"),
+    callers.WrongTenant: (403, "wrong_tenant"),
+    ScopeMissing: (403, "scope_missing"),
+    mailings.AlreadyStarted: (409, "already_started"),
+    mailings.AlreadyOver: (409, "already_over"),
+}
+# What a flow finds wrong in one member of the body.
+WRONG_MEMBERS: dict[type[Exception], str] = {
+    mailings.EndsBeforeStart: "end_time",
+    mailings.NoSuchAccount: "gateway_account",
+    BadText: "text",
+}
+INVALID = "invalid_request"
+
+
+# Takes the request and the error; the type of the error is the table's key.
+Handler = Callable[[HttpRequest, Any], HttpResponse]
+
+
+class Unreadable(Exception):
+    """The body cannot be taken at all."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.code = status, code
+
+
+def problem_response(
+    request: HttpRequest, status: int, code: str, detail: str, errors: Sequence[FieldError] = ()
+) -> HttpResponse:
+    """Return the answer for a problem; `errors` name the wrong members."""
+    problem = Problem(status=status, code=code, detail=detail, errors=errors)
+    body = json.dumps(problem.to_dict(getattr(request, "request_id", "")))
+    response = HttpResponse(body, status=status, content_type=MEDIA_TYPE)
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def install(api: NinjaAPI) -> None:
+    """Teach the API every error it may meet."""
+    for kind, (status, code) in REFUSALS.items():
+        api.add_exception_handler(kind, _refusal(status, code))
+    for kind, member in WRONG_MEMBERS.items():
+        api.add_exception_handler(kind, _wrong_member(member))
+    others: dict[type[Exception], Handler] = {
+        ValidationError: _invalid,
+        Unreadable: lambda r, e: problem_response(r, e.status, e.code, str(e)),
+        Http404: lambda r, e: not_found(r),
+        HttpError: lambda r, e: problem_response(r, e.status_code, "refused", str(e)),
+        OperationalError: unavailable,
+        InterfaceError: unavailable,
+        Exception: failed,
+    }
+    for other, handler in others.items():
+        api.add_exception_handler(other, handler)
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    return problem_response(
+        request, 404, "not_found", "There is nothing here, or it belongs to somebody else."
+    )
+
+
+def unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
+    """The database is away or busy: nothing was stored, and a moment later it may be."""
+    log.warning("database_unavailable", error=type(error).__name__, detail=str(error)[:200])
+    response = problem_response(
+        request, 503, "database_unavailable", "The database does not answer; try again."
+    )
+    response.headers["Retry-After"] = "1"
+    return response
+
+
+def failed(request: HttpRequest, error: Exception | None = None) -> HttpResponse:
+    """A mistake of ours. The log has the trace under the request id."""
+    log.error("request_failed", exc_info=error)
+    detail = "This is a mistake of ours. The log says more under the request id."
+    return problem_response(request, 500, "internal_error", detail)
+
+
+def _refusal(status: int, code: str) -> Handler:
+    return lambda request, error: problem_response(request, status, code, str(error))
+
+
+def _wrong_member(member: str) -> Handler:
+    def handle(request: HttpRequest, error: Exception) -> HttpResponse:
+        return problem_response(request, 400, INVALID, str(error), [{"loc": [member], "msg": str(error)}])
+
+    return handle
+
+
+def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    errors: list[FieldError] = [{"loc": _place(item["loc"]), "msg": _sentence(item)} for item in error.errors]
+    named = ", ".join(sorted({".".join(map(str, item["loc"])) or "body" for item in errors}))
+    return problem_response(request, 400, INVALID, f"Wrong or missing: {named}.", errors)
+
+
+def _place(loc: Sequence[Any]) -> list[Any]:
+    # Ninja puts where a value came from, and its own name for the body, in front of the member.
+    return [
+        part for part in loc if part not in ("body", "query", "path", "header", "payload", "page", "filters")
+    ]
+
+
+def _sentence(item: dict[str, Any]) -> str:
+    if item["type"] == "extra_forbidden":
+        return "There is no such member."
+    return str(item["msg"]).removeprefix("Value error, ")

@@ -1,0 +1,79 @@
+"""Refuses to start half-configured or less durable than promised. Run by every command through Django's checks."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.db import DatabaseError, InterfaceError, connection
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# Compare byte by byte and do not ignore trailing blanks: MariaDB's and MySQL's names for it.
+COLLATIONS = ("utf8mb4_nopad_bin", "utf8mb4_0900_bin")
+
+
+def register() -> None:
+    checks.register(development_mode)
+    checks.register(database_promises, checks.Tags.database)
+
+
+def development_mode(app_configs: Any, **_: Any) -> list[checks.CheckMessage]:
+    """Without credentials, nobody but this machine may reach the port."""
+    if settings.CLARION.dev and settings.CLARION.host not in LOOPBACK:
+        hint = "Unset CLARION_DEV, or set CLARION_HOST=127.0.0.1."
+        return [checks.Error("Development mode listens on loopback only.", hint=hint, id="clarion.E001")]
+    return []
+
+
+def database_promises(app_configs: Any, **_: Any) -> list[checks.CheckMessage]:
+    """What is acknowledged must survive a power cut, and ids that differ must stay different."""
+    look = {"sqlite": _sqlite, "postgresql": _postgres, "mysql": _mysql}[connection.vendor]
+    try:
+        return [checks.Error(sentence, hint=hint, id="clarion.E002") for sentence, hint in look()]
+    except (DatabaseError, InterfaceError) as error:
+        hint = "Is the server up, and CLARION_DATABASE_URL right?"
+        sentence = f"The database cannot be asked: {type(error).__name__}."
+        return [checks.Error(sentence, hint=hint, id="clarion.E003")]
+
+
+def _sqlite() -> Iterator[tuple[str, str]]:
+    if _ask("PRAGMA synchronous") != 2:
+        yield "SQLite's synchronous is not FULL.", "Use the engine clarion.databases.sqlite."
+    if _ask("PRAGMA journal_mode") not in ("wal", "memory"):
+        yield (
+            "SQLite does not keep a write-ahead log.",
+            "Put the file on a local disk: WAL needs shared memory.",
+        )
+
+
+def _postgres() -> Iterator[tuple[str, str]]:
+    for name in ("fsync", "full_page_writes"):
+        if _ask(f"SHOW {name}") != "on":
+            yield f"PostgreSQL's {name} is off.", f"Set {name} = on: a power cut could lose or damage data."
+    if _ask("SHOW synchronous_commit") == "off":
+        yield "PostgreSQL's synchronous_commit is off.", "Set synchronous_commit = on."
+
+
+def _mysql() -> Iterator[tuple[str, str]]:
+    if _ask("SELECT @@innodb_flush_log_at_trx_commit") != 1:
+        yield (
+            "innodb_flush_log_at_trx_commit is not 1.",
+            "Set it to 1: a power cut could lose what was acknowledged.",
+        )
+    if _ask("SELECT @@log_bin") == 1 and _ask("SELECT @@sync_binlog") != 1:
+        yield "sync_binlog is not 1 while the binary log is on.", "Set sync_binlog = 1."
+    collation = _ask("SELECT @@collation_database")
+    if collation not in COLLATIONS:
+        hint = f"ALTER DATABASE … CHARACTER SET utf8mb4 COLLATE {COLLATIONS[0]}, before the first migration."
+        yield f"The database's collation {collation} joins ids that differ in case or in blanks.", hint
+    if "STRICT_ALL_TABLES" not in str(_ask("SELECT @@sql_mode")):
+        yield (
+            "The server cuts values that are too long (sql_mode is not strict).",
+            "Leave sql_mode to Clarion.",
+        )
+
+
+def _ask(question: str) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(question)
+        return cursor.fetchone()[0]

@@ -1,0 +1,46 @@
+"""One line of log per thing that happened: JSON for machines, text for a terminal. No bodies, no addresses, no secrets."""
+
+import logging
+import sys
+from typing import Any
+
+import msgspec
+import structlog
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def set_up(*, level: str, form: str) -> None:
+    """Send every log line of this process to standard error.
+
+    `form` is json, text, or auto: text when standard error is a terminal. Values are encoded as JSON, so that no
+    line break or control sequence from outside can pretend to be a line of ours.
+    """
+    as_text = form == "text" or (form == "auto" and sys.stderr.isatty())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if as_text:
+        # The pretty tracebacks show local variables, and so secrets.
+        plain = structlog.dev.plain_traceback
+        last: list[Any] = [
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+        ]
+        factory: Any = structlog.PrintLoggerFactory(sys.stderr)
+    else:
+        last = [structlog.processors.format_exc_info, _as_json]
+        factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=factory,
+        cache_logger_on_first_use=True,
+    )
+    # What libraries log (uvicorn, Django) is rare and goes the plain way.
+    logging.basicConfig(level=max(_LEVELS[level], logging.WARNING), stream=sys.stderr, force=True)
+
+
+def _as_json(_logger: Any, _method: str, event: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(event, enc_hook=str)

@@ -1,0 +1,80 @@
+"""When to try again: full jitter, what the other side asked for, and a deadline that is kept.
+
+Only arithmetic. Times are given and returned; nothing waits, nothing reads a clock.
+"""
+
+import math
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+# The eleven waits between them are 25 minutes of a mailing on average, 51 at most; what does not work by then
+# needs a person, not a thirteenth try.
+MOST_COUNTED_TRIES = 12
+# A Retry-After beyond a day is a mistake or an insult; asked again after a day, it may say so again.
+LONGEST_RETRY_AFTER = 86_400.0
+# Last tries are spread over this share of the time left, so that a whole mailing does not end in one second.
+LAST_TRY_SPREAD = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Seconds: the ceiling of the first wait, the ceiling of every later one, the least wait of any."""
+
+    base: float
+    cap: float
+    floor: float
+
+
+# 5 s doubling to 10 minutes keeps a mailing moving inside its window. Floor: not twice in the same second.
+MAILING = Policy(base=5.0, cap=600.0, floor=1.0)
+
+
+def next_try(
+    now: datetime,
+    counted_tries: int,
+    policy: Policy,
+    retry_after: float | None,
+    deadline: datetime | None,
+    margin: float,
+    rng: random.Random,
+) -> datetime | None:
+    """Return the moment of the next try, or None when none can make the deadline.
+
+    `retry_after` is in seconds, as the other side said; what is no sensible number is ignored. `margin` is
+    the time in seconds that a send needs before its deadline. A wait that would pass the deadline becomes a
+    last try shortly before it, if that is at least the floor (and what the other side asked for) away.
+    Whether MOST_COUNTED_TRIES are used up is for the caller to ask first: that is another end, with another
+    name.
+    """
+    asked = _honoured(retry_after)
+    due = now + timedelta(seconds=max(asked, delay(counted_tries, policy, rng=rng)))
+    if deadline is None:
+        return due
+    latest = deadline - timedelta(seconds=margin)
+    if due <= latest:
+        return due
+    least = max(asked, policy.floor)
+    left = (latest - now).total_seconds()
+    if left < least:
+        return None
+    spread = min(left - least, left * LAST_TRY_SPREAD)
+    return latest - timedelta(seconds=rng.uniform(0.0, spread))
+
+
+def delay(tries: int, policy: Policy, *, rng: random.Random) -> float:
+    """Return the seconds to wait after `tries` counted tries: the floor, and anything up to the ceiling.
+
+    The ceiling is `base` after the first try (and after none: a refusal for speed is no try), then doubles up
+    to `cap`. The whole width is random ("full jitter"), because what failed together must not come back
+    together.
+    """
+    # 2^60 seconds is beyond any cap; the bound keeps a large count from overflowing.
+    doublings = min(max(tries - 1, 0), 60)
+    return policy.floor + rng.uniform(0.0, min(policy.cap, policy.base * 2.0**doublings))
+
+
+def _honoured(retry_after: float | None) -> float:
+    if retry_after is None or not math.isfinite(retry_after) or retry_after < 0:
+        return 0.0
+    return min(retry_after, LONGEST_RETRY_AFTER)

@@ -1,0 +1,28 @@
+"""WHAT IS STORED. Re-exports every model: `from clarion.models import Mailing`.
+
+Questions about rows are QuerySet methods here; a change of one row's state is a method of its model, except for
+what leaves, whose states have one function (`moves.move`). No business decision is made in this room.
+"""
+
+from clarion.models.accounts import GatewayAccount, Lane
+from clarion.models.customers import Customer
+from clarion.models.mailings import Mailing, MailingCount
+from clarion.models.messages import Attempt, Message
+from clarion.models.outgoing import State
+from clarion.models.tenants import ApiKey, IdempotencyRecord, Tenant
+from clarion.models.workers import Worker
+
+__all__ = [
+    "ApiKey",
+    "Attempt",
+    "Customer",
+    "GatewayAccount",
+    "IdempotencyRecord",
+    "Lane",
+    "Mailing",
+    "MailingCount",
+    "Message",
+    "State",
+    "Tenant",
+    "Worker",
+]

@@ -1,0 +1,66 @@
+"""Someone who can be reached; one record, whatever the door calls it (client, customer)."""
+
+from typing import Self
+
+from django.db import models
+
+from clarion.models.tenants import Tenant, TenantRows
+
+
+def fold(text: str | None) -> str:
+    """Return the form in which labels are compared: case does not matter, on every database alike."""
+    return (text or "").casefold()
+
+
+class Customers(TenantRows["Customer"]):
+    def matching(self, *, operator_code: str | None = None, tag: str | None = None) -> Self:
+        """Those with this operator code and this tag, case ignored; None asks for nothing."""
+        rows = self
+        if operator_code is not None:
+            rows = rows.filter(operator_key=fold(operator_code))
+        if tag is not None:
+            rows = rows.filter(tag_key=fold(tag))
+        return rows
+
+    def mentioning(self, text: str) -> Self:
+        """Those whose phone, tag or operator code contains `text`."""
+        return self.filter(
+            models.Q(phone__contains=text)
+            | models.Q(tag_key__contains=fold(text))
+            | models.Q(operator_key__contains=fold(text))
+        )
+
+
+class Customer(models.Model):
+    """Someone who can be reached. `phone` is not unique: a shop may know one number twice.
+
+    `operator_key` and `tag_key` are the labels as they are compared (`fold`); they are written together with
+    the labels by `relabel`, because no database folds case the way the other two do.
+    """
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, db_index=False)
+    phone = models.CharField(max_length=20)
+    operator_code = models.CharField(max_length=64)
+    tag = models.CharField(max_length=255, null=True, blank=True)  # noqa: DJ001 - null is printed as null
+    timezone = models.CharField(max_length=64)
+    operator_key = models.CharField(max_length=64, editable=False)
+    tag_key = models.CharField(max_length=255, editable=False)
+    created_at = models.DateTimeField()
+
+    objects = Customers.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["tenant", "id"], name="customer_tenant"),
+            models.Index(fields=["tenant", "operator_key", "id"], name="customer_operator"),
+            models.Index(fields=["tenant", "tag_key", "id"], name="customer_tag"),
+            models.Index(fields=["tenant", "phone", "id"], name="customer_phone"),
+        ]
+
+    def __str__(self) -> str:
+        return f"customer {self.pk}"
+
+    def relabel(self, *, operator_code: str, tag: str | None) -> None:
+        """Set the labels and the form they are compared in; the caller saves."""
+        self.operator_code, self.tag = operator_code, tag
+        self.operator_key, self.tag_key = fold(operator_code), fold(tag)

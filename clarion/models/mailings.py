@@ -1,0 +1,138 @@
+"""A text, an audience and a window; and the counters that say what became of its messages."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Self
+
+from django.db import models
+from django.db.models import F, Q
+
+from clarion.models.accounts import GatewayAccount
+from clarion.models.outgoing import OPEN_STATES
+from clarion.models.tenants import Tenant, TenantRows
+
+if TYPE_CHECKING:
+    from clarion.models.customers import Customers
+
+
+class Mailings(TenantRows["Mailing"]):
+    def alive(self) -> Self:
+        return self.filter(deleted_at=None)
+
+    def to_start(self, now: datetime) -> Self:
+        """Scheduled, not paused, and their time has come."""
+        return self.filter(state=Mailing.SCHEDULED, paused_at=None, deleted_at=None, starts_at__lte=now)
+
+    def to_materialise(self) -> Self:
+        return self.filter(state=Mailing.RUNNING, materialised_at=None)
+
+    def to_close(self, now: datetime) -> Self:
+        """Those whose end has come while messages may still wait."""
+        return self.filter(
+            state=Mailing.RUNNING,
+            materialised_at__isnull=False,
+            finished_at=None,
+            closed_at=None,
+            ends_at__lte=now,
+        )
+
+    def to_sweep(self) -> Self:
+        """Those with waiting messages to release, to cancel or to expire (see `Mailing.sweep_cursor`)."""
+        still_running = Q(state=Mailing.RUNNING, materialised_at__isnull=False)
+        rows = self.filter(sweep_cursor__isnull=False, finished_at=None)
+        return rows.filter(Q(state=Mailing.CANCELLED) | still_running)
+
+    def to_finish(self) -> Self:
+        """Those of which nothing is on its way any more."""
+        open_counts = MailingCount.objects.filter(
+            mailing=models.OuterRef("pk"), state__in=OPEN_STATES, count__gt=0
+        )
+        done = Q(state=Mailing.RUNNING, materialised_at__isnull=False) | Q(state=Mailing.CANCELLED)
+        rows = self.filter(done, finished_at=None)
+        return rows.filter(~models.Exists(open_counts))
+
+
+class Mailing(models.Model):
+    """A text for the customers who match, sent between `starts_at` and `ends_at`.
+
+    `cursor` is the id of the last customer turned into a message, `last_customer_id` the highest there was at the
+    start. `sweep_cursor` is set while waiting messages have to be released (after a pause), cancelled or expired
+    (`closed_at`), and says how far that has come.
+    """
+
+    SCHEDULED, RUNNING, CANCELLED = "scheduled", "running", "cancelled"
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, db_index=False)
+    account = models.ForeignKey(GatewayAccount, models.PROTECT)
+    name = models.CharField(max_length=200, blank=True)
+    text = models.TextField()
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    operator_code_filter = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001 - null: no filter
+    tag_filter = models.CharField(max_length=255, null=True, blank=True)  # noqa: DJ001 - null: no filter
+    state = models.CharField(max_length=10, default=SCHEDULED)
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True, blank=True)
+    materialised_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True)
+    cursor = models.BigIntegerField(default=0)
+    last_customer_id = models.BigIntegerField(null=True, blank=True)
+    sweep_cursor = models.BigIntegerField(null=True, blank=True)
+
+    objects = Mailings.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["tenant", "id"], name="mailing_tenant"),
+            models.Index(fields=["state", "finished_at", "starts_at"], name="mailing_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"mailing {self.pk}"
+
+    def audience(self, customers: "Customers") -> "Customers":
+        """Those of `customers` whom this mailing is for."""
+        return customers.of(self.tenant).matching(
+            operator_code=self.operator_code_filter, tag=self.tag_filter
+        )
+
+    def has_started(self, now: datetime) -> bool:
+        return self.state != self.SCHEDULED or self.starts_at <= now
+
+
+class MailingCounts(TenantRows["MailingCount"]):
+    def add(self, *, tenant_id: int, owner_id: int, state: str, reason: str, by: int) -> None:
+        """Move one counter. The row is made when it is missing; concurrent callers meet at its unique key."""
+        key = {"mailing_id": owner_id, "state": state, "reason": reason}
+        if not self.filter(**key).update(count=F("count") + by):
+            self.bulk_create(
+                [MailingCount(tenant_id=tenant_id, count=0, **key)],
+                ignore_conflicts=True,
+            )
+            self.filter(**key).update(count=F("count") + by)
+
+    def by_state(self) -> list[tuple[str, int]]:
+        rows = self.values_list("state").annotate(total=models.Sum("count")).order_by("state")
+        return [(state, total) for state, total in rows if total]
+
+
+class MailingCount(models.Model):
+    """How many messages of a mailing are in a state, for a reason. Moved in the transaction that moves the rows."""
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE)
+    mailing = models.ForeignKey(Mailing, models.CASCADE, related_name="counts", db_index=False)
+    state = models.CharField(max_length=12)
+    reason = models.CharField(max_length=40, blank=True)
+    count = models.BigIntegerField()
+
+    objects = MailingCounts.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["mailing", "state", "reason"], name="mailing_count_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.state} {self.count}"

@@ -1,0 +1,47 @@
+"""The one function that changes the state of what leaves: rows, then counters, in the caller's transaction."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from clarion.models.bulk import update_rows
+from clarion.models.outgoing import NEXT, Held, Outgoing
+
+
+class IllegalMove(RuntimeError):
+    """A state was asked for that may not follow; a mistake in the program, never in the data."""
+
+
+@dataclass(slots=True)
+class Move:
+    """What becomes of one row: the new state, why, and the other columns that change with it."""
+
+    held: Held
+    to: str
+    reason: str = ""
+    columns: dict[str, Any] = field(default_factory=dict)
+
+
+def move(model: type[Outgoing], moves: Iterable[Move]) -> None:
+    """Write the moves of rows that were locked and read in this transaction, and move their counters.
+
+    :raises IllegalMove: for a step that the state table does not know; nothing is written then
+    """
+    moves = sorted(moves, key=lambda step: step.held.id)
+    by_columns: dict[tuple[str, ...], list[tuple[Any, ...]]] = defaultdict(list)
+    shifts: Counter[tuple[int, str, str, int]] = Counter()
+    for step in moves:
+        held = step.held
+        if step.to not in NEXT[held.state]:
+            raise IllegalMove(f"{model.__name__} {held.id}: {held.state} cannot become {step.to}")
+        row = (held.id, step.to, step.reason, *step.columns.values())
+        by_columns[("state", "reason", *step.columns)].append(row)
+        shifts[held.owner_id, held.state, held.reason, held.tenant_id] -= 1
+        shifts[held.owner_id, step.to, step.reason, held.tenant_id] += 1
+    for columns, rows in by_columns.items():
+        update_rows(model, columns, rows)
+    # Always in this order, so that two workers who move the same counters cannot wait for each other.
+    for (owner_id, state, reason, tenant_id), by in sorted(shifts.items()):
+        if by:
+            model.counts().add(tenant_id=tenant_id, owner_id=owner_id, state=state, reason=reason, by=by)

@@ -1,0 +1,76 @@
+"""Whose data it is, the keys that prove it, and the answers kept for repeated requests."""
+
+from datetime import datetime, timedelta
+from typing import Self, TypeVar
+
+from django.db import models
+
+# How long a final answer is given again under its Idempotency-Key (the HTTP contract's promise).
+IDEMPOTENCY_KEPT = timedelta(hours=24)
+
+Row = TypeVar("Row", bound=models.Model)
+
+
+class TenantRows(models.QuerySet[Row]):
+    """Rows that belong to a tenant. Every query on them starts with `of`."""
+
+    def of(self, tenant: "Tenant") -> Self:
+        return self.filter(tenant=tenant)
+
+
+class Tenant(models.Model):
+    """A retailer, or one brand of it. `name` is what X-TWC-Tenant carries."""
+
+    name = models.CharField(max_length=64, unique=True)
+    timezone = models.CharField(max_length=64, default="UTC")
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApiKey(models.Model):
+    """A credential of one tenant. Only the hash is kept; the key itself is shown once."""
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE)
+    name = models.CharField(max_length=100)
+    is_test = models.BooleanField()
+    digest = models.CharField(max_length=64, unique=True)
+    hint = models.CharField(max_length=20)
+    scopes = models.JSONField()
+    created_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TenantRows["ApiKey"].as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.hint})"
+
+
+class IdempotencyRows(TenantRows["IdempotencyRecord"]):
+    def outdated(self, now: datetime) -> Self:
+        return self.filter(created_at__lt=now - IDEMPOTENCY_KEPT)
+
+
+class IdempotencyRecord(models.Model):
+    """The final answer to one POST that named an Idempotency-Key, stored in the transaction of its effect.
+
+    `digest` stands for method, path and key; `fingerprint` for the body. `status` is empty only inside the
+    transaction that computes the answer.
+    """
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, db_index=False)
+    digest = models.CharField(max_length=64)
+    fingerprint = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField(null=True)
+    headers = models.JSONField(default=dict)
+    body = models.BinaryField(default=b"")
+    created_at = models.DateTimeField(db_index=True)
+
+    objects = IdempotencyRows.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "digest"], name="idempotency_key_once")]
+
+    def __str__(self) -> str:
+        return self.digest[:12]

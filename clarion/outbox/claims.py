@@ -1,0 +1,149 @@
+"""Who may hold rows: workers, their leases, and the rescue of what a dead one left behind."""
+
+import socket
+import time
+from datetime import datetime
+from pathlib import Path
+
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+
+from clarion.lib.crashpoints import crashpoint
+from clarion.models import Attempt, Message, State, Worker
+from clarion.models.moves import Move, move
+from clarion.models.outgoing import FIRST_TRY, Held, Reason
+from clarion.outbox import doubt
+from clarion.outbox.gate import is_too_late
+
+# After so many deaths with the same row in flight the row is taken to be the cause.
+POISON_DEATHS = 3
+
+
+def enlist(*, pid: int, now: datetime, lease_seconds: float) -> Worker:
+    """Register this run of a worker process under a new id; it holds the lease from here on."""
+    return Worker.objects.create(
+        host=socket.gethostname(),
+        pid=pid,
+        boot_id=boot_id(),
+        started_at=now,
+        lease_until=lease_clock() + lease_seconds,
+    )
+
+
+def renew(worker: Worker, *, lease_seconds: float) -> bool:
+    """Extend the lease; False when the worker was declared dead and must not send any more."""
+    rows = Worker.objects.filter(pk=worker.pk, ended_at=None)
+    return bool(rows.update(lease_until=lease_clock() + lease_seconds))
+
+
+def retire(worker: Worker, *, now: datetime) -> int:
+    """End a worker that stops by itself; what it still had in flight is treated as after a crash."""
+    return rescue(Worker.objects.filter(pk=worker.pk), now=now)
+
+
+def rescue_lapsed(*, now: datetime) -> int:
+    """Rescue the rows of all workers that gave no sign for the length of their lease, or ran before a reboot."""
+    lapsed = Q(lease_until__lt=lease_clock())
+    if connection.vendor == "sqlite":
+        lapsed |= ~Q(boot_id=boot_id())
+    return rescue(Worker.objects.filter(lapsed), now=now)
+
+
+def rescue_process(pid: int, *, now: datetime) -> int:
+    """Rescue the rows of a process of this machine that is known to have ended."""
+    return rescue(Worker.objects.filter(host=socket.gethostname(), pid=pid), now=now)
+
+
+def rescue(workers: QuerySet[Worker], *, now: datetime) -> int:
+    """Declare these workers dead and give every row they held its next step; return how many rows.
+
+    Under `resend` a row goes again, under `hold` it becomes unknown. One transaction: whoever looks sees the
+    worker dead and its rows free, or neither.
+    """
+    with transaction.atomic():
+        alive = workers.filter(ended_at=None).select_for_update().order_by("id")
+        dead = list(alive.values_list("id", flat=True))
+        if not dead:
+            return 0
+        Worker.objects.filter(id__in=dead).update(ended_at=now)
+        rows = Message.objects.filter(state=State.SENDING, worker_id__in=dead)
+        held = Message.objects.lock(list(rows.values_list("id", flat=True)))
+        held = [row for row in held if row.state == State.SENDING and row.worker_id in dead]
+        _free(held, now=now)
+        crashpoint("rescue.before_commit")
+    crashpoint("rescue.after_commit")
+    return len(held)
+
+
+def _free(held: list[Held], *, now: datetime) -> None:
+    rows = Message.objects.select_related("lane__gatewayaccount").in_bulk([row.id for row in held])
+    policies = doubt.policies({row.lane.gatewayaccount for row in rows.values()})
+    moves, attempts = [], []
+    for row in held:
+        message = rows[row.id]
+        deaths = message.worker_deaths + 1
+        to, reason, due_at = State.WAITING, Reason.RETRY, now
+        if deaths >= POISON_DEATHS:
+            to, reason = State.DEAD, Reason.POISON
+        elif policies[message.lane_id] == "hold":
+            to, reason, due_at = State.UNKNOWN, Reason.IN_DOUBT, message.deadline_at
+        elif is_too_late(message.deadline_at, now):
+            to, reason = State.EXPIRED, Reason.IN_DOUBT
+        columns = {
+            "worker_deaths": deaths,
+            "due_at": due_at,
+            "priority": FIRST_TRY,
+            "finished_at": now if to in (State.DEAD, State.EXPIRED) else None,
+        }
+        moves.append(Move(row, to, reason, columns))
+        attempts.append(
+            Attempt(
+                tenant_id=row.tenant_id,
+                message_id=row.id,
+                number=row.tries,
+                worker_id=row.worker_id,
+                started_at=message.sending_at,
+                ended_at=now,
+                outcome="worker_died",
+                detail="The worker ended between the start of this try and its answer.",
+            )
+        )
+    move(Message, moves)
+    Attempt.objects.bulk_create(attempts)
+
+
+def expire_unknown(*, now: datetime, most: int = 1000) -> int:
+    """Close what stayed in doubt until its deadline; return how many rows. `most` bounds one transaction."""
+    with transaction.atomic():
+        overdue = Message.objects.filter(state=State.UNKNOWN, due_at__lte=now).order_by("id")[:most]
+        held = Message.objects.lock(list(overdue.values_list("id", flat=True)))
+        moves = [
+            Move(row, State.EXPIRED, Reason.IN_DOUBT, {"finished_at": now})
+            for row in held
+            if row.state == State.UNKNOWN
+        ]
+        move(Message, moves)
+    return len(moves)
+
+
+def lease_clock() -> float:
+    """Return the seconds that leases are measured in: no process's wall clock has a say in them.
+
+    Measured with wall clocks: one worker an hour ahead caused a third of all messages to be sent twice.
+    """
+    queries = {
+        "postgresql": "SELECT EXTRACT(EPOCH FROM clock_timestamp())",
+        "mysql": "SELECT UNIX_TIMESTAMP(SYSDATE(6))",
+    }
+    if connection.vendor not in queries:
+        # Runs on while the machine sleeps, unlike CLOCK_MONOTONIC on Linux; macOS's monotonic does so itself.
+        return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    with connection.cursor() as cursor:
+        cursor.execute(queries[connection.vendor])
+        return float(cursor.fetchone()[0])
+
+
+def boot_id() -> str:
+    """Return what identifies this run of the machine; where it has no id, an empty text."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text().strip() if path.exists() else ""

@@ -1,0 +1,162 @@
+"""The one place where anything leaves.
+
+A thread with an event loop of its own sends what the cycle hands it and keeps the answers until the cycle asks.
+It sees no database: whatever it sends was committed as `sending` before. Nothing elsewhere calls `send`.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+import uvloop
+
+from clarion import gateways
+from clarion.gateways import Gateway, MessageContent
+from clarion.lib.crashpoints import crashpoint
+from clarion.lib.http import HttpClient
+from clarion.lib.sending import InDoubt, Misconfigured, Receipt, SendError
+from clarion.models import GatewayAccount
+from clarion.outbox.gate import LEAST_TIME
+from clarion.outbox.landing import Landing, TooLate
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """One send that may begin: it is committed as `sending`."""
+
+    id: int
+    owner_id: int
+    customer_id: int
+    try_number: int
+    counted_tries: int
+    account: GatewayAccount
+    address: str
+    text: str
+    deadline_at: datetime
+
+
+class Dispatch:
+    """The sends under way. `start` and `take_landings` are called by the cycle's thread only."""
+
+    def __init__(self, *, slots: int, clock: Callable[[], datetime]) -> None:
+        self.slots = slots
+        self.landed = threading.Event()
+        self._clock = clock
+        self._landings: list[Landing] = []
+        self._under_way = 0
+        self._ways_out: dict[int, tuple[str, Gateway]] = {}
+        self._loop = uvloop.new_event_loop()
+        self._http = HttpClient(connections=slots)
+        self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._http.open(), self._loop).result()
+
+    @property
+    def free(self) -> int:
+        """How many more sends may begin. A send counts until its landing was taken."""
+        return self.slots - self._under_way
+
+    def start(self, departures: Sequence[Departure]) -> None:
+        """Begin these sends. Returns at once."""
+        if departures:
+            self._under_way += len(departures)
+            self._loop.call_soon_threadsafe(self._depart, departures)
+
+    def take_landings(self) -> list[Landing]:
+        """Return the answers that came since the last call; each is handed out once."""
+        self.landed.clear()
+        # One assignment: the loop's thread either appends to the old list before, or to the new one after.
+        landings, self._landings = self._landings, []
+        self._under_way -= len(landings)
+        return landings
+
+    def close(self) -> None:
+        """Stop the thread; sends still under way are abandoned, and treated as after a crash."""
+        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    async def _shut(self) -> None:
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self._http.close()
+
+    def _depart(self, departures: Sequence[Departure]) -> None:
+        for departure in departures:
+            task = self._loop.create_task(self._fly(departure))
+            # A reference is kept by the callback; the loop itself holds tasks weakly.
+            task.add_done_callback(_forget)
+
+    async def _fly(self, departure: Departure) -> None:
+        started_at = self._clock()
+        try:
+            result: Receipt | SendError | TooLate = await self._send(departure, started_at)
+        except (SendError, TooLate) as error:
+            result = error
+        landing = Landing(
+            id=departure.id,
+            owner_id=departure.owner_id,
+            customer_id=departure.customer_id,
+            try_number=departure.try_number,
+            lane_id=departure.account.lane_id,
+            deadline_at=departure.deadline_at,
+            counted_tries=departure.counted_tries,
+            result=result,
+            started_at=started_at,
+            ended_at=self._clock(),
+        )
+        self._landings.append(landing)
+        self.landed.set()
+
+    async def _send(self, departure: Departure, now: datetime) -> Receipt:
+        time_left = departure.deadline_at - now
+        if time_left < LEAST_TIME:
+            raise TooLate
+        gateway = self._way_out(departure.account)
+        content = MessageContent(id=departure.id, to=departure.address, text=departure.text)
+        crashpoint("send.before_request")
+        try:
+            async with asyncio.timeout(time_left.total_seconds()):
+                receipt = await gateway.send(content)
+        except TimeoutError as error:
+            raise InDoubt("The deadline came before the answer.", code="deadline") from error
+        except (SendError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            # A mistake in an adapter must not stop the others; what it did before is not known.
+            log.exception("adapter_failed", gateway=departure.account.gateway, message_id=departure.id)
+            raise InDoubt(
+                f"The gateway's code failed: {type(error).__name__}.", code="adapter_failed"
+            ) from error
+        crashpoint("send.after_answer")
+        return receipt
+
+    def _way_out(self, account: GatewayAccount) -> Gateway:
+        """Return the gateway with this account's settings; made anew when they changed."""
+        sealed, gateway = self._ways_out.get(account.pk, ("", None))
+        if gateway is None or sealed != account.sealed_settings:
+            try:
+                kind = gateways.find(account.gateway)
+                gateway = kind(kind.Config(**account.settings), self._http)
+            except (ValueError, LookupError) as error:
+                sentence = f"The settings of account {account.name!r} do not fit gateway {account.gateway!r}."
+                raise Misconfigured(sentence, code="bad_settings") from error
+            self._ways_out[account.pk] = (account.sealed_settings, gateway)
+        return gateway
+
+
+def _forget(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("dispatch_failed", error=repr(task.exception()))

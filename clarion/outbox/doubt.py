@@ -1,0 +1,16 @@
+"""What happens to a send whose answer was lost: `resend` (it may arrive twice) or `hold` (it may not arrive)."""
+
+from collections.abc import Iterable
+
+from clarion import gateways
+from clarion.models import GatewayAccount
+
+
+def policy(account: GatewayAccount) -> str:
+    """Return the account's own policy, else its gateway's."""
+    return account.doubt or gateways.find(account.gateway).doubt
+
+
+def policies(accounts: Iterable[GatewayAccount]) -> dict[int, str]:
+    """Return the policy by lane."""
+    return {account.lane_id: policy(account) for account in accounts}

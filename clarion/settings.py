@@ -1,0 +1,162 @@
+"""Every setting, its default and its meaning. The only reader of the environment.
+
+`Settings` is what an operator may set, as `CLARION_<NAME>` (secrets also as `CLARION_<NAME>_FILE`, a file that
+holds the value). Below it stands what Django makes of them. Rooms read `django.conf.settings.CLARION`.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import pymysql
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from clarion.databases.url import database_from_url
+from clarion.lib.secrets import load_or_create_keys
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+class Settings(BaseSettings):
+    """What an operator may set. Wrong values stop the start and are named all at once."""
+
+    model_config = SettingsConfigDict(env_prefix="CLARION_", populate_by_name=True, extra="ignore")
+
+    data: Path = Field(Path("var"), description="Folder of the SQLite file, the keys and the logs.")
+    keys_file: Path | None = Field(
+        None, description="Keys that encrypt credentials at rest; default secret.keys in the data folder."
+    )
+    database_url: SecretStr = Field(
+        SecretStr(""),
+        description="postgres://user:password@host:port/name or mysql://…; empty: SQLite in the data folder.",
+    )
+    host: str = Field("127.0.0.1", description="Address the web process listens on.")
+    port: int = Field(
+        8000,
+        ge=0,
+        le=65535,
+        validation_alias=AliasChoices("CLARION_PORT", "PORT", "port"),
+        description="Port the web process listens on; PORT is read as well.",
+    )
+    dev: bool = Field(False, description="Development mode: loopback only, no credential needed.")
+    allowed_hosts: list[str] = Field(
+        default_factory=lambda: ["localhost", "127.0.0.1", "[::1]"],
+        description="Host names under which the web process answers (JSON list).",
+    )
+    max_body_bytes: int = Field(
+        1024 * 1024, ge=1024, description="Largest request body, bytes; more is answered 413."
+    )
+    body_seconds: float = Field(10.0, gt=0, description="A request's body must be whole within this time, s.")
+    web_threads: int = Field(16, ge=1, description="Requests answered at the same time by one web process.")
+    in_flight: int = Field(
+        256,
+        ge=1,
+        description="Sends under way at once in one worker; the most that one crash leaves in doubt.",
+    )
+    lease_seconds: float = Field(
+        60.0,
+        gt=1,
+        description="A worker that gave no sign for this long is dead and its rows are rescued, s.",
+    )
+    drain_seconds: float = Field(
+        25.0,
+        ge=0,
+        description="How long SIGTERM waits for sends under way, s (below the usual 30 s of a kill).",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="auto: text on a terminal, JSON lines elsewhere."
+    )
+    crash_at: str = Field("", description="Fault tests only: the crash point at which this process dies.")
+
+
+def read_settings() -> Settings:
+    """Return the settings of this process's environment, `_FILE` variants included."""
+    from_files: dict[str, Any] = {}
+    for name in ("database_url",):
+        path = os.environ.get(f"CLARION_{name.upper()}_FILE")
+        if path:
+            from_files[name] = SecretStr(Path(path).read_text().strip())
+    return Settings(**from_files)
+
+
+def child_environment(**changes: object) -> dict[str, str]:
+    """Return this process's environment for a process it starts, with these settings changed."""
+    given = {f"CLARION_{name.upper()}": str(value) for name, value in changes.items()}
+    return {**os.environ, **given}
+
+
+CLARION = read_settings()
+CLARION.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+# Encrypts what must never be read from a copied database: gateway credentials. First key encrypts, all decrypt.
+SECRET_KEYS = load_or_create_keys(CLARION.keys_file or CLARION.data / "secret.keys")
+
+SECRET_KEY = hashlib.sha256(b"sessions and forms:" + SECRET_KEYS[0]).hexdigest()
+DEBUG = False
+ALLOWED_HOSTS = CLARION.allowed_hosts
+ROOT_URLCONF = "clarion.urls"
+# The API answers with and without a trailing slash by itself, and never by a redirect.
+APPEND_SLASH = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+USE_I18N = True
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "ninja",
+    "clarion",
+]
+MIDDLEWARE = [
+    "clarion.api.middleware.RequestContext",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "clarion.api.middleware.PlainPaths",
+    "clarion.api.middleware.OwnHosts",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "clarion.api.idempotency.IdempotencyKeys",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "/static/"
+# Files are served straight from the installed packages: no build step stands before the first start.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
+pymysql.install_as_MySQLdb()
+DATABASES = {"default": database_from_url(CLARION.database_url.get_secret_value(), CLARION.data)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = CLARION.max_body_bytes
+# Our own logging (clarion/lib/logs.py) takes over at start; Django's default would mail admins.
+LOGGING_CONFIG = None
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]

@@ -1,0 +1,97 @@
+"""What every test may ask for: a tenant, callers, a sender on loopback, and time that the test moves."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from clarion.flows import callers, tenants
+from clarion.lib import logs
+from clarion.models import GatewayAccount, Tenant
+from clarion.sandbox import RunningSender, running_sender
+
+logs.set_up(level="warning", form="text")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever asks for the database runs on every database."""
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        if item.get_closest_marker("django_db") or {"db", "transactional_db"} & set(names):
+            item.add_marker(pytest.mark.database)
+
+
+class Clock:
+    """Time as a test wants it. Called, it says what it is."""
+
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_by(self, **amount: float) -> None:
+        self.now += timedelta(**amount)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def tenant(db: None, clock: Clock) -> Tenant:
+    return tenants.create("shop", now=clock())
+
+
+@pytest.fixture
+def other_tenant(db: None, clock: Clock) -> Tenant:
+    return tenants.create("rival", now=clock())
+
+
+def client_of(tenant: Tenant, *, is_test: bool = False, scopes: list[str] | None = None) -> Client:
+    """Return an HTTP client that holds a key of this tenant."""
+    _, key = callers.create_key(
+        tenant,
+        name="tests",
+        scopes=list(callers.SCOPES) if scopes is None else scopes,
+        is_test=is_test,
+        now=datetime.now(UTC),
+    )
+    return Client(headers={"Authorization": f"Bearer {key}"})
+
+
+@pytest.fixture
+def api(tenant: Tenant) -> Client:
+    return client_of(tenant)
+
+
+@pytest.fixture
+def sender() -> Iterator[RunningSender]:
+    with running_sender() as running:
+        yield running
+
+
+@pytest.fixture
+def probe(tenant: Tenant, sender: RunningSender, clock: Clock) -> GatewayAccount:
+    """The tenant sends through the stand-in sender."""
+    return tenants.add_account(
+        tenant,
+        name="outside sender",
+        gateway="probe",
+        settings={"base_url": sender.base_url, "token": "not-a-secret"},
+        now=clock(),
+    )
+
+
+@pytest.fixture
+def development(settings: object) -> None:
+    """Development mode, as `make run` has it."""
+    changed = _settings().model_copy(update={"dev": True})
+    settings.CLARION = changed  # type: ignore[attr-defined]
+
+
+def _settings():  # type: ignore[no-untyped-def]
+    return settings.CLARION
