@@ -48,8 +48,9 @@ bench: core group-test  ## measure, against rivals in the same run; writes bench
 faults: core group-test  ## kill processes at every crash point and count what was lost or doubled
 	@$(BIN)/python -m tests.faults.kills
 
-docs: core group-docs  ## build the documentation site into site/
-	@$(BIN)/zensical build
+docs: core group-docs  ## draw what is drawn from the code, then build the documentation site into site/
+	@$(BIN)/python -m tests.drawings
+	@$(BIN)/zensical build --strict
 
 # Names, versions and hashes, and no address: the locks work with any mirror.
 LOCK := $(BIN)/uv --no-config pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -2,10 +2,11 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,10 +50,29 @@ def process(environment: dict[str, str], *arguments: str, log: Path | None = Non
             child.wait(timeout=60)
 
 
-def wait_until(done: "object", *, patience: float = PATIENCE) -> float:
+@contextmanager
+def running_sandbox(environment: dict[str, str]) -> Iterator[str]:
+    """Run the stand-in sender in a process of its own; give its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with process(environment, "sandbox", "--port", str(port)):
+        wait_until(lambda: _listens(port), patience=20)
+        yield f"http://127.0.0.1:{port}"
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def wait_until(done: Callable[[], bool], *, patience: float = PATIENCE) -> float:
     """Wait until `done()` is true; return how long that took, s."""
     began = time.perf_counter()
-    while not done():  # type: ignore[operator]
+    while not done():
         if time.perf_counter() - began > patience:
             raise TimeoutError("the run did not end")
         time.sleep(0.02)

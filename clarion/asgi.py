@@ -5,6 +5,7 @@ slower). A slow or endless body costs one coroutine here, never a thread.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -19,7 +20,17 @@ django.setup()
 
 from django.core.wsgi import get_wsgi_application  # noqa: E402 - settings come first
 
+from clarion import checks  # noqa: E402
+from clarion.api.middleware import METHODS, REQUESTS, log, request_id_of  # noqa: E402
 from clarion.lib.problems import MEDIA_TYPE, Problem  # noqa: E402
+
+# Whoever starts the web process by hand passes no check of Django's commands.
+for _problem in checks.development_mode(None):
+    raise SystemExit(f"{_problem.msg} {_problem.hint}")
+
+# How long a refused client may go on sending before the connection ends, s. Ended at once, it would see a reset in
+# place of the answer that it has not read yet.
+LINGER = 2.0
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -28,7 +39,11 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class BodyTooLong(Exception):
-    """The body passed the limit."""
+    """The body passed the limit; `is_whole` when nothing of it is still to come."""
+
+    def __init__(self, *, is_whole: bool) -> None:
+        super().__init__()
+        self.is_whole = is_whole
 
 
 class Gone(Exception):
@@ -51,19 +66,21 @@ class WholeBodies:
             return
         try:
             body = await asyncio.wait_for(self._read(scope, receive), self._seconds)
-        except BodyTooLong:
-            await _refuse(send, 413, "body_too_long", f"A body may have {self._most_bytes} bytes.")
+        except BodyTooLong as error:
+            problem = Problem(413, "body_too_long", f"A body may have {self._most_bytes} bytes.")
+            await _refuse(scope, None if error.is_whole else receive, send, problem)
         except TimeoutError:
-            await _refuse(send, 408, "body_too_slow", f"A body must be here within {self._seconds:g} s.")
+            problem = Problem(408, "body_too_slow", f"A body must be here within {self._seconds:g} s.")
+            await _refuse(scope, receive, send, problem)
         except Gone:
             return
         else:
-            await self._app(scope, _replay(body, receive), send)
+            await self._app(_with_length(scope, len(body)), _replay(body, receive), send)
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes:
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > self._most_bytes:
-            raise BodyTooLong
+            raise BodyTooLong(is_whole=False)
         parts, size = [], 0
         while True:
             message = await receive()
@@ -72,7 +89,7 @@ class WholeBodies:
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if size > self._most_bytes:
-                raise BodyTooLong
+                raise BodyTooLong(is_whole=not message.get("more_body"))
             if not message.get("more_body"):
                 return b"".join(parts)
 
@@ -87,16 +104,43 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return next_message
 
 
-async def _refuse(send: Send, status: int, code: str, detail: str) -> None:
-    body = json.dumps(Problem(status=status, code=code, detail=detail).to_dict("")).encode()
+def _with_length(scope: Scope, length: int) -> Scope:
+    """Name the length of the body that was read: WSGI knows no other end, and a chunked body came without."""
+    headers = [pair for pair in scope["headers"] if pair[0] not in (b"content-length", b"transfer-encoding")]
+    return {**scope, "headers": [*headers, (b"content-length", str(length).encode())]}
+
+
+async def _refuse(scope: Scope, rest: Receive | None, send: Send, problem: Problem) -> None:
+    """Answer without Django. `rest` is where the remaining body comes from; it is read and dropped for a moment."""
+    given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
+    request_id = request_id_of(given)
+    body = json.dumps(problem.to_dict(request_id)).encode()
     headers = [
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", str(len(body)).encode()),
+        (b"x-request-id", request_id.encode()),
         # What is left of the body would be read as the next request.
         (b"connection", b"close"),
     ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    REQUESTS.labels(scope["method"] if scope["method"] in METHODS else "other", str(problem.status)).inc()
+    log.info(
+        "request",
+        method=scope["method"],
+        path=scope["path"],
+        status=problem.status,
+        request_id=request_id,
+    )
+    if rest is not None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(_drain(rest), LINGER)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _drain(receive: Receive) -> None:
+    while (await receive()).get("more_body"):
+        pass
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

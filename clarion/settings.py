@@ -24,7 +24,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CLARION_", populate_by_name=True, extra="ignore")
 
-    data: Path = Field(Path("var"), description="Folder of the SQLite file, the keys and the logs.")
+    data: Path = Field(Path("var"), description="Folder of the SQLite file and the keys.")
     keys_file: Path | None = Field(
         None, description="Keys that encrypt credentials at rest; default secret.keys in the data folder."
     )

@@ -96,8 +96,10 @@ class Supervisor:
         if code is None:
             return
         lived = time.monotonic() - child.started_at
-        child.deaths = 0 if lived > WELL_AFTER else child.deaths + 1
+        if lived > WELL_AFTER:
+            child.deaths = 0
         pause = PAUSES[min(child.deaths, len(PAUSES) - 1)]
+        child.deaths += 1
         log.warning(
             "child_died", child=child.name, pid=child.process.pid, code=code, restart_in_seconds=pause
         )

@@ -17,7 +17,6 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
 from clarion.flows import mailings, pruning
-from clarion.lib import crashpoints
 from clarion.models import Worker
 from clarion.outbox import claims
 from clarion.outbox.cycle import Outbox
@@ -85,8 +84,6 @@ def run(*, parent_fd: int | None = None) -> None:
     """Be a worker process until SIGTERM or SIGINT, or until whoever holds the other end of `parent_fd` dies."""
     # Two threads take turns within microseconds; the default of 5 ms would hold each answer up that long.
     sys.setswitchinterval(0.0005)
-    if settings.CLARION.crash_at:
-        crashpoints.arm(settings.CLARION.crash_at)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -97,16 +94,34 @@ def run(*, parent_fd: int | None = None) -> None:
         return
     log.info("worker_started", worker_id=worker.pk, pid=os.getpid())
     fenced = threading.Event()
+    drained = threading.Event()
     helpers = [
-        threading.Thread(target=_flows_loop, args=(stop,), name="flows"),
-        threading.Thread(target=_lease_loop, args=(worker, stop, fenced), name="lease"),
+        threading.Thread(target=_or_stop, args=(stop, _flows_loop, stop), name="flows"),
+        threading.Thread(
+            target=_or_stop, args=(stop, _lease_loop, worker, stop, fenced, drained), name="lease"
+        ),
     ]
     for thread in helpers:
         thread.start()
-    _outbox_loop(worker, stop, fenced)
-    for thread in helpers:
-        thread.join()
+    try:
+        _outbox_loop(worker, stop, fenced)
+    finally:
+        # However it ended: threads that went on without it would renew the lease of a worker that sends nothing.
+        stop.set()
+        drained.set()
+        for thread in helpers:
+            thread.join()
+    _survive(lambda: claims.retire(worker, now=utc_now()))
     log.info("worker_stopped", worker_id=worker.pk)
+
+
+def _or_stop(stop: threading.Event, loop: Callable[..., None], *arguments: object) -> None:
+    """Run a thread's loop; a mistake in it ends the whole process, which is then started anew, not just the thread."""
+    try:
+        loop(*arguments)
+    except Exception:
+        stop.set()
+        raise
 
 
 def _outbox_loop(worker: Worker, stop: threading.Event, fenced: threading.Event) -> None:
@@ -123,7 +138,6 @@ def _outbox_loop(worker: Worker, stop: threading.Event, fenced: threading.Event)
         if not moved:
             dispatch.landed.wait(IDLE)
     dispatch.close()
-    _survive(lambda: claims.retire(worker, now=utc_now()))
 
 
 def _flows_loop(stop: threading.Event) -> None:
@@ -139,11 +153,13 @@ def _flows_loop(stop: threading.Event) -> None:
     connection.close()
 
 
-def _lease_loop(worker: Worker, stop: threading.Event, fenced: threading.Event) -> None:
-    """Renew the lease. While it may have lapsed, or was taken away, nothing new is sent."""
+def _lease_loop(
+    worker: Worker, stop: threading.Event, fenced: threading.Event, drained: threading.Event
+) -> None:
+    """Renew the lease, to the end of the last send. While it may have lapsed, or was taken away, nothing new is sent."""
     seconds = settings.CLARION.lease_seconds
     good_until = time.monotonic() + seconds
-    while not stop.wait(seconds / RENEWALS_PER_LEASE):
+    while not drained.wait(seconds / RENEWALS_PER_LEASE):
         asked_at = time.monotonic()
         renewed = _survive(lambda: int(claims.renew(worker, lease_seconds=seconds)))
         if renewed:

@@ -7,10 +7,11 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from clarion.flows import callers, tenants
+from clarion.flows import accounts, callers, tenants
 from clarion.lib import logs
 from clarion.models import GatewayAccount, Tenant
 from clarion.sandbox import RunningSender, running_sender
+from tests.hub import Hub, Shop, running_hub
 
 logs.set_up(level="warning", form="text")
 
@@ -19,7 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whatever asks for the database runs on every database."""
     for item in items:
         names = getattr(item, "fixturenames", ())
-        if item.get_closest_marker("django_db") or {"db", "transactional_db"} & set(names):
+        if item.get_closest_marker("django_db") or {"db", "transactional_db", "hub"} & set(names):
             item.add_marker(pytest.mark.database)
 
 
@@ -77,13 +78,25 @@ def sender() -> Iterator[RunningSender]:
 @pytest.fixture
 def probe(tenant: Tenant, sender: RunningSender, clock: Clock) -> GatewayAccount:
     """The tenant sends through the stand-in sender."""
-    return tenants.add_account(
+    return accounts.add(
         tenant,
         name="outside sender",
         gateway="probe",
         settings={"base_url": sender.base_url, "token": "not-a-secret"},
         now=clock(),
     )
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """Real processes: `clarion run --dev`. Shared; a test takes a tenant of its own with `hub.shop()`."""
+    with running_hub(tmp_path_factory.mktemp("hub")) as running:
+        yield running
+
+
+@pytest.fixture
+def shop(hub: Hub) -> Shop:
+    return hub.shop()
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """Clients: one record with two faces, `/api/v1/clients` and `/api/client`. Plain rows, so the door goes to the model."""
 
-from collections.abc import Callable
 from typing import Any
 
 import structlog
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema, Status
 from pydantic import Field
@@ -11,11 +11,27 @@ from pydantic import Field
 from clarion.api.auth import Requires
 from clarion.api.clock import now
 from clarion.api.faces import client, short_client
-from clarion.api.wire import Body, Id, Page, Text, check_id, find, link_next, page_of, tenant_of, warn
+from clarion.api.wire import (
+    Body,
+    Id,
+    NumberOrOperator,
+    Operator,
+    Page,
+    Search,
+    Tag,
+    Text,
+    check_id,
+    find,
+    link_next,
+    page_of,
+    tenant_of,
+    warn,
+)
 from clarion.flows import customers
 from clarion.lib.zones import find_zone
 from clarion.models import Customer
 from clarion.models.customers import Customers
+from clarion.models.transactions import again_on_deadlock
 
 log = structlog.get_logger()
 router = Router(auth=Requires("customers"), tags=["clients"])
@@ -25,50 +41,50 @@ ZONE_WARNING = "timezone: neither an IANA name nor an offset; the tenant's zone 
 
 class ClientBody(Body):
     phone: Text = Field(pattern=PHONE, examples=["70000000000"])
-    operator_code: Text = Field(min_length=1, max_length=64)
-    tag: Text | None = Field(None, max_length=255)
+    operator_code: Operator
+    tag: Tag | None = None
     timezone: Text = Field(max_length=64, examples=["Europe/Berlin"])
     id: Id | None = None
 
 
 class ClientChange(Body):
     phone: Text = Field("", pattern=PHONE)
-    operator_code: Text = Field("", min_length=1, max_length=64)
-    tag: Text | None = Field(None, max_length=255)
+    operator_code: Operator = ""
+    tag: Tag | None = None
     timezone: Text = Field("", max_length=64)
     id: Id | None = None
 
 
 class ClientFilter(Schema):
-    tag: Text | None = None
-    operator_code: Text | None = None
-    phone: Text | None = None
-    q: Text | None = None
+    tag: Search | None = None
+    operator_code: Search | None = None
+    phone: Search | None = None
+    q: Search | None = None
 
 
 class ShortClientBody(Body):
     """The same record as `/api/client` knows it."""
 
     phone_number: Text = Field(pattern=PHONE, examples=["70000000000"])
-    operator: int = Field(ge=0, le=10**9)
-    tag: Text | None = Field(None, max_length=255)
+    operator: NumberOrOperator
+    tag: Tag | None = None
     timezone: Text = Field(max_length=64)
     id: Id | None = None
 
 
 class ShortClientChange(Body):
     phone_number: Text = Field("", pattern=PHONE)
-    operator: int = Field(0, ge=0, le=10**9)
-    tag: Text | None = Field(None, max_length=255)
+    operator: NumberOrOperator = ""
+    tag: Tag | None = None
     timezone: Text = Field("", max_length=64)
     id: Id | None = None
 
 
 class ShortClientFilter(Schema):
-    tag: Text | None = None
-    operator: Text | None = None
-    phone_number: Text | None = None
-    q: Text | None = None
+    tag: Search | None = None
+    operator: Search | None = None
+    phone_number: Search | None = None
+    q: Search | None = None
 
 
 @router.post("/api/v1/clients", response={201: dict[str, Any]})
@@ -151,19 +167,12 @@ def delete_short_client(request: HttpRequest, client_id: int) -> Any:
     return delete_client(request, client_id)
 
 
-_LONG_NAMES: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "phone_number": ("phone", str),
-    "operator": ("operator_code", str),
-}
+_LONG_NAMES = {"phone_number": "phone", "operator": "operator_code"}
 
 
 def _long(fields: dict[str, Any]) -> dict[str, Any]:
     """Give the members of the short face the names of the long one."""
-    renamed = {}
-    for name, value in fields.items():
-        long_name, convert = _LONG_NAMES.get(name, (name, lambda same: same))
-        renamed[long_name] = convert(value)
-    return renamed
+    return {_LONG_NAMES.get(name, name): value for name, value in fields.items()}
 
 
 def _mine(request: HttpRequest) -> Customers:
@@ -182,9 +191,14 @@ def _filtered(
 def _replace(
     request: HttpRequest, response: HttpResponse, client_id: int, fields: dict[str, Any]
 ) -> Customer:
-    row = find(_mine(request), client_id)
-    check_id(row, fields)
-    return _store(request, response, row, fields)
+    def once() -> Customer:
+        with transaction.atomic():
+            # Locked: of two changes at once neither is lost, and who was just deleted does not come back.
+            row = find(_mine(request).select_for_update(), client_id)
+            check_id(row, fields)
+            return _store(request, response, row, fields)
+
+    return again_on_deadlock(once)
 
 
 def _store(request: HttpRequest, response: HttpResponse, row: Customer, fields: dict[str, Any]) -> Customer:
@@ -195,5 +209,5 @@ def _store(request: HttpRequest, response: HttpResponse, row: Customer, fields: 
         row.tenant, row.created_at = tenant_of(request), now()
     row.save()
     warn(response, [] if find_zone(row.timezone) else [ZONE_WARNING])
-    log.info("client_stored", client_id=row.pk, tenant=row.tenant.name)
+    log.info("client_stored", client_id=row.pk, tenant=tenant_of(request).name)
     return row

@@ -31,7 +31,7 @@ def short_client(row: Customer) -> dict[str, Any]:
     }
 
 
-def mailing(row: Mailing) -> dict[str, Any]:
+def mailing(row: Mailing, *, account_was_named: bool = False) -> dict[str, Any]:
     """Present a mailing as `/api/v1/mailings` does; what is ours alone is shown where it was used."""
     shown: dict[str, Any] = {
         "id": row.pk,
@@ -43,18 +43,20 @@ def mailing(row: Mailing) -> dict[str, Any]:
     }
     if row.name:
         shown["name"] = row.name
+    if account_was_named:
+        shown["gateway_account"] = row.account.name
     return shown
 
 
 def mailing_in_full(row: Mailing) -> dict[str, Any]:
-    """Present a mailing with its state."""
+    """Present a mailing with all that it is and its state: put back, it stays what it was."""
     status = row.state
     if row.state == Mailing.RUNNING:
         status = "finished" if row.finished_at else "paused" if row.paused_at else "running"
     elif row.paused_at:
         status = "paused"
     return {
-        **mailing(row),
+        **mailing(row, account_was_named=True),
         "name": row.name,
         "status": status.upper(),
         "started": row.started_at and wire_time(row.started_at),
@@ -144,5 +146,6 @@ def short_message(row: Message) -> dict[str, Any]:
 
 def _number_or_text(code: str) -> int | str:
     """An operator code that is a plain number is given as one; any other stays the text it is."""
-    is_number = code.isascii() and code.isdigit() and str(int(code)) == code
-    return int(code) if is_number else code
+    is_number = code.isascii() and code.isdigit() and (code == "0" or not code.startswith("0"))
+    # The same bound as on the way in: what was got can be put.
+    return int(code) if is_number and len(code) < len(str(10**9)) else code

@@ -49,8 +49,9 @@ def ready(request: HttpRequest) -> Any:
     return {"status": "ready", "workers": workers}
 
 
-@router.get("/metrics", include_in_schema=False)
+@router.get("/metrics")
 def metrics(request: HttpRequest) -> HttpResponse:
+    """What monitoring reads, in the text format of Prometheus."""
     return HttpResponse(generate_latest(REGISTRY), content_type=CONTENT_TYPE_LATEST)
 
 

@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 from clarion.api.auth import caller_of
 from clarion.api.clock import now
 from clarion.api.middleware import Handler
-from clarion.api.problems import problem_response
+from clarion.api.problems import problem_response, unavailable
 from clarion.flows.callers import Caller, NotIdentified, WrongTenant
 from clarion.models import IdempotencyRecord
 from clarion.models.transactions import is_lock_conflict
@@ -44,9 +44,7 @@ class IdempotencyKeys:
         try:
             return self._once(request, caller, key)
         except OperationalError as error:
-            if not is_lock_conflict(error):
-                raise
-            return _twin(request)
+            return _twin(request) if is_lock_conflict(error) else unavailable(request, error)
 
     def _once(self, request: HttpRequest, caller: Caller, key: str) -> HttpResponseBase:
         digest = _sha256(f"{request.method} {request.path_info} {caller.is_test} {key}".encode())

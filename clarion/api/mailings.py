@@ -1,18 +1,35 @@
 """Mailings: one row with two faces, `/api/v1/mailings` and `/api/mailing`, and what became of their messages."""
 
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema, Status
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo
 
 from clarion.api.auth import Requires, caller_of
 from clarion.api.clock import now
 from clarion.api.faces import by_status, mailing, mailing_in_full, mailing_report, message, short_mailing
-from clarion.api.wire import Body, Id, Page, Text, Time, check_id, find, link_next, page_of, tenant_of, warn
+from clarion.api.wire import (
+    Body,
+    Id,
+    NumberOrOperator,
+    Operator,
+    Page,
+    Search,
+    Tag,
+    Text,
+    Time,
+    check_id,
+    find,
+    link_next,
+    page_of,
+    tenant_of,
+    warn,
+)
 from clarion.flows import mailings
-from clarion.flows.mailings import Draft
-from clarion.lib.texts import LONGEST_TEXT
+from clarion.flows.drafts import Draft, EndsBeforeStart, find_account
+from clarion.lib.texts import LONGEST_TEXT, compile_text
 from clarion.models import Mailing, MailingCount, Message
 from clarion.models.mailings import Mailings
 
@@ -20,14 +37,39 @@ router = Router(auth=Requires("mailings"), tags=["mailings"])
 WINDOW_OVER = "end_time: the window is over; every message becomes TIMEOUT"
 
 
+def _compiles(value: str) -> str:
+    compile_text(value)
+    return value
+
+
+def _inside(value: datetime, info: ValidationInfo) -> datetime:
+    """Refuse an end before the start beside whatever else is wrong; both are in the body, unless it is a PATCH."""
+    start = info.data.get("start_time")
+    if start is not None and value <= start:
+        raise EndsBeforeStart("end_time must come after start_time")
+    return value
+
+
+def _known_account(value: str, info: ValidationInfo) -> str:
+    caller = caller_of((info.context or {})["request"])
+    if value:
+        find_account(caller.tenant, value, is_test=caller.is_test)
+    return value
+
+
+MailingText = Annotated[Text, Field(min_length=1, max_length=LONGEST_TEXT), AfterValidator(_compiles)]
+End = Annotated[Time, AfterValidator(_inside)]
+AccountName = Annotated[Text, Field(max_length=100), AfterValidator(_known_account)]
+
+
 class MailingBody(Body):
     start_time: Time
-    end_time: Time
-    text: Text = Field(min_length=1, max_length=LONGEST_TEXT)
-    client_operator_code_filter: Text | None = Field(None, max_length=64)
-    client_tag_filter: Text | None = Field(None, max_length=255)
+    end_time: End
+    text: MailingText
+    client_operator_code_filter: Operator | None = None
+    client_tag_filter: Tag | None = None
     name: Text = Field("", max_length=200)
-    gateway_account: Text = Field("", max_length=100)
+    gateway_account: AccountName = ""
     id: Id | None = None
     # Ours, in answers; taken back and ignored.
     status: Any = Field(None, exclude=True)
@@ -37,13 +79,13 @@ class MailingBody(Body):
 
 class MailingChange(MailingBody):
     start_time: Time = None  # type: ignore[assignment]
-    end_time: Time = None  # type: ignore[assignment]
-    text: Text = Field("", min_length=1, max_length=LONGEST_TEXT)
+    end_time: End = None  # type: ignore[assignment]
+    text: MailingText = ""
 
 
 class Audience(Body):
-    tag: Text | None = Field(None, max_length=255)
-    operator: int | None = Field(None, ge=0, le=10**9)
+    tag: Tag | None = None
+    operator: NumberOrOperator | None = None
 
 
 class ShortMailingBody(Body):
@@ -51,26 +93,26 @@ class ShortMailingBody(Body):
 
     clients: Audience = Audience()
     start_time: Time
-    end_time: Time
-    text: Text = Field(min_length=1, max_length=LONGEST_TEXT)
+    end_time: End
+    text: MailingText
     id: Id | None = None
 
 
 class ShortMailingChange(ShortMailingBody):
-    clients: Audience = Audience()
     start_time: Time = None  # type: ignore[assignment]
-    end_time: Time = None  # type: ignore[assignment]
-    text: Text = Field("", min_length=1, max_length=LONGEST_TEXT)
+    end_time: End = None  # type: ignore[assignment]
+    text: MailingText = ""
 
 
 class MessageFilter(Schema):
-    status: Text | None = None
+    status: Search | None = None
 
 
 @router.post("/api/v1/mailings", response={201: dict[str, Any]})
 def create_mailing(request: HttpRequest, payload: MailingBody, response: HttpResponse) -> Any:
     """Make a mailing. Inside its window it starts at once, before it by itself."""
-    return Status(201, mailing(_create(request, response, payload.model_dump())))
+    row = _create(request, response, payload.model_dump())
+    return Status(201, mailing(row, account_was_named=bool(payload.gateway_account)))
 
 
 @router.get("/api/v1/mailings")
@@ -82,7 +124,7 @@ def statistics(request: HttpRequest) -> dict[str, Any]:
 
 @router.get("/api/v1/mailings/list")
 def list_mailings(request: HttpRequest, page: Query[Page]) -> dict[str, Any]:
-    data, following = page_of(_mine(request), page, mailing_in_full)
+    data, following = page_of(_mine(request).select_related("account"), page, mailing_in_full)
     return {"data": data, "next": following}
 
 
@@ -97,38 +139,39 @@ def replace_mailing(
     request: HttpRequest, mailing_id: int, payload: MailingBody, response: HttpResponse
 ) -> dict[str, Any]:
     """Replace a mailing that has not started; 409 afterwards."""
-    return mailing(_change(request, response, mailing_id, payload.model_dump(), whole=True))
+    row = _change(request, response, mailing_id, payload.model_dump())
+    return mailing(row, account_was_named=bool(payload.gateway_account))
 
 
 @router.patch("/api/v1/mailings/{int:mailing_id}")
 def change_mailing(
     request: HttpRequest, mailing_id: int, payload: MailingChange, response: HttpResponse
 ) -> dict[str, Any]:
-    fields = payload.model_dump(exclude_unset=True)
-    return mailing(_change(request, response, mailing_id, fields, whole=False))
+    row = _change(request, response, mailing_id, payload.model_dump(exclude_unset=True))
+    return mailing(row, account_was_named=bool(payload.gateway_account))
 
 
 @router.delete("/api/v1/mailings/{int:mailing_id}", response={204: None})
 def delete_mailing(request: HttpRequest, mailing_id: int) -> Any:
-    mailings.delete(find(_mine(request), mailing_id), now=now())
+    mailings.delete(_to_change(request, mailing_id), now=now())
     return Status(204, None)
 
 
 @router.post("/api/v1/mailings/{int:mailing_id}/pause")
 def pause_mailing(request: HttpRequest, mailing_id: int) -> dict[str, Any]:
     """Let nothing more leave until it is resumed. What is under way ends; the window does not wait."""
-    return mailing_in_full(mailings.pause(find(_mine(request), mailing_id), now=now()))
+    return mailing_in_full(mailings.pause(_to_change(request, mailing_id), now=now()))
 
 
 @router.post("/api/v1/mailings/{int:mailing_id}/resume")
 def resume_mailing(request: HttpRequest, mailing_id: int) -> dict[str, Any]:
-    return mailing_in_full(mailings.resume(find(_mine(request), mailing_id), now=now()))
+    return mailing_in_full(mailings.resume(_to_change(request, mailing_id), now=now()))
 
 
 @router.post("/api/v1/mailings/{int:mailing_id}/cancel")
 def cancel_mailing(request: HttpRequest, mailing_id: int) -> dict[str, Any]:
     """End it now: what waits becomes CANCELLED."""
-    return mailing_in_full(mailings.cancel(find(_mine(request), mailing_id), now=now()))
+    return mailing_in_full(mailings.cancel(_to_change(request, mailing_id), now=now()))
 
 
 @router.get("/api/v1/mailings/{int:mailing_id}/report")
@@ -172,7 +215,7 @@ def replace_short_mailing(
     request: HttpRequest, mailing_id: int, payload: ShortMailingBody, response: HttpResponse
 ) -> dict[str, Any]:
     fields = _long(payload.model_dump())
-    return short_mailing(_change(request, response, mailing_id, fields, whole=True))
+    return short_mailing(_change(request, response, mailing_id, fields))
 
 
 @router.patch("/api/mailing/{int:mailing_id}")
@@ -180,7 +223,7 @@ def change_short_mailing(
     request: HttpRequest, mailing_id: int, payload: ShortMailingChange, response: HttpResponse
 ) -> dict[str, Any]:
     fields = _long(payload.model_dump(exclude_unset=True))
-    return short_mailing(_change(request, response, mailing_id, fields, whole=False))
+    return short_mailing(_change(request, response, mailing_id, fields))
 
 
 @router.delete("/api/mailing/{int:mailing_id}", response={204: None})
@@ -189,57 +232,47 @@ def delete_short_mailing(request: HttpRequest, mailing_id: int) -> Any:
 
 
 def _long(fields: dict[str, Any]) -> dict[str, Any]:
-    """Give the members of the short face the names of the long one."""
-    audience = fields.pop("clients", None)
-    if audience is not None:
-        operator = audience.get("operator")
-        fields["client_tag_filter"] = audience.get("tag")
-        fields["client_operator_code_filter"] = None if operator is None else str(operator)
-    return fields
+    """Give the members of the short face the names of the long one; those of `clients` that were left out stay out."""
+    names = {"tag": "client_tag_filter", "operator": "client_operator_code_filter"}
+    audience = fields.pop("clients", {})
+    return {**fields, **{names[name]: value for name, value in audience.items()}}
 
 
 def _mine(request: HttpRequest) -> Mailings:
     return Mailing.objects.of(tenant_of(request)).alive()
 
 
+def _to_change(request: HttpRequest, mailing_id: int) -> Mailing:
+    row = find(_mine(request).select_related("account"), mailing_id)
+    mailings.check_may_change(row, is_test=caller_of(request).is_test)
+    return row
+
+
 def _create(request: HttpRequest, response: HttpResponse, fields: dict[str, Any]) -> Mailing:
     caller = caller_of(request)
-    row = mailings.create(caller.tenant, _draft(fields), is_test=caller.is_test, now=now())
+    row = mailings.create(caller.tenant, Draft(**_of_draft(fields)), is_test=caller.is_test, now=now())
     warn(response, [WINDOW_OVER] if row.ends_at <= now() else [])
     return row
 
 
-def _change(
-    request: HttpRequest, response: HttpResponse, mailing_id: int, fields: dict[str, Any], *, whole: bool
-) -> Mailing:
-    row = find(_mine(request), mailing_id)
+def _change(request: HttpRequest, response: HttpResponse, mailing_id: int, fields: dict[str, Any]) -> Mailing:
+    row = _to_change(request, mailing_id)
     check_id(row, fields)
-    if not whole:
-        fields = {**_as_sent(row), **fields}
-    row = mailings.change(row, _draft(fields), is_test=caller_of(request).is_test, now=now())
+    row = mailings.change(row, _of_draft(fields), now=now())
     warn(response, [WINDOW_OVER] if row.ends_at <= now() else [])
     return row
 
 
-def _as_sent(row: Mailing) -> dict[str, Any]:
-    return {
-        "text": row.text,
-        "start_time": row.starts_at,
-        "end_time": row.ends_at,
-        "client_operator_code_filter": row.operator_code_filter,
-        "client_tag_filter": row.tag_filter,
-        "name": row.name,
-        "gateway_account": row.account.name,
-    }
+_DRAFT_NAMES = {
+    "text": "text",
+    "start_time": "starts_at",
+    "end_time": "ends_at",
+    "client_operator_code_filter": "operator_code_filter",
+    "client_tag_filter": "tag_filter",
+    "name": "name",
+    "gateway_account": "account",
+}
 
 
-def _draft(fields: dict[str, Any]) -> Draft:
-    return Draft(
-        text=fields["text"],
-        starts_at=fields["start_time"],
-        ends_at=fields["end_time"],
-        operator_code_filter=fields.get("client_operator_code_filter"),
-        tag_filter=fields.get("client_tag_filter"),
-        name=fields.get("name", ""),
-        account=fields.get("gateway_account", ""),
-    )
+def _of_draft(fields: dict[str, Any]) -> dict[str, Any]:
+    return {_DRAFT_NAMES[name]: value for name, value in fields.items() if name in _DRAFT_NAMES}

@@ -7,7 +7,7 @@ from ninja import Query, Router, Schema
 
 from clarion.api.auth import Requires
 from clarion.api.faces import message, short_message
-from clarion.api.wire import Id, Page, Text, find, link_next, page_of, tenant_of
+from clarion.api.wire import Id, Page, Search, find, link_next, page_of, tenant_of
 from clarion.models import Message
 from clarion.models.messages import Messages
 
@@ -17,7 +17,7 @@ router = Router(auth=Requires("mailings"), tags=["messages"])
 class MessageFilter(Schema):
     mailing: Id | None = None
     client: Id | None = None
-    status: Text | None = None
+    status: Search | None = None
 
 
 @router.get("/api/v1/messages")

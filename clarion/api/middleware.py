@@ -29,7 +29,10 @@ SECONDS = Histogram("clarion_http_request_seconds", "Time from the request's las
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 # These belong to Django's own pages, which know one spelling.
 _DJANGO_PAGES = ("/admin/", "/static/")
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# The names of this machine: in development mode there are no others, whatever CLARION_ALLOWED_HOSTS says.
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+# What is counted by its own name; a caller may make up others.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class RequestContext:
@@ -39,8 +42,7 @@ class RequestContext:
         self._handler = handler
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        given = request.headers.get("X-Request-Id", "")
-        request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{uuid4().hex}"
+        request_id = request_id_of(request.headers.get("X-Request-Id", ""))
         request.request_id = request_id  # type: ignore[attr-defined]
         began = time.perf_counter()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -49,7 +51,10 @@ class RequestContext:
                 response = _not_served(request, response)
             seconds = time.perf_counter() - began
             response.headers["X-Request-Id"] = request_id
-            if not response.streaming:
+            if response.status_code == 204:
+                # Nothing follows, so nothing is said about it (RFC 9110 §8.6).
+                del response.headers["Content-Type"], response.headers["Content-Length"]
+            elif not response.streaming:
                 response.headers["Content-Length"] = str(len(response.content))  # type: ignore[attr-defined]
             log.info(
                 "request",
@@ -58,7 +63,7 @@ class RequestContext:
                 status=response.status_code,
                 ms=round(seconds * 1000, 1),
             )
-        method = request.method if request.method in _METHODS else "other"
+        method = request.method if request.method in METHODS else "other"
         REQUESTS.labels(method, str(response.status_code)).inc()
         SECONDS.observe(seconds)
         return response
@@ -90,26 +95,34 @@ class OwnHosts:
         self._handler = handler
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        is_open = settings.CLARION.dev
         try:
-            request.get_host()
+            host = request.get_host()
         except DisallowedHost:
+            host = ""
+        if not host or (is_open and not _is_local(f"//{host}")):
             return problem_response(request, 400, "host_not_allowed", "This Host is not one of ours.")
         origin = request.headers.get("Origin", "")
-        if settings.CLARION.dev and origin and not _is_ours(origin):
+        if is_open and origin and not _is_local(origin):
             return problem_response(request, 403, "cross_site", "Another site's pages may not call this hub.")
         return self._handler(request)
 
 
-def _is_ours(origin: str) -> bool:
+def request_id_of(given: str) -> str:
+    """Return the id a request goes by: the caller's own, or a new one where that is missing or unfit."""
+    return given if _REQUEST_ID.fullmatch(given) else f"req_{uuid4().hex}"
+
+
+def _is_local(url: str) -> bool:
     try:
-        host = urlsplit(origin).hostname
+        host = urlsplit(url).hostname
     except ValueError:
         return False
-    return host in ("localhost", "127.0.0.1", "::1")
+    return host in LOCAL_HOSTS
 
 
 def _not_served(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:
-    allowed = response.headers.get("Allow", "")
+    allowed = ", ".join(sorted(response.headers.get("Allow", "").split(", ")))
     detail = f"{request.method} is not served here." + (f" Served: {allowed}." if allowed else "")
     answer = problem_response(request, 405, "method_not_served", detail)
     if allowed:

@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFieldsSent
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
 from clarion.api.auth import ScopeMissing
-from clarion.flows import callers, mailings
+from clarion.flows import callers, drafts, mailings
 from clarion.lib.problems import MEDIA_TYPE, FieldError, Problem
 from clarion.lib.texts import BadText
 
@@ -24,14 +25,22 @@ REFUSALS: dict[type[Exception], tuple[int, str]] = {
     ScopeMissing: (403, "scope_missing"),
     mailings.AlreadyStarted: (409, "already_started"),
     mailings.AlreadyOver: (409, "already_over"),
+    mailings.LiveMailing: (403, "live_mailing"),
 }
 # What a flow finds wrong in one member of the body.
 WRONG_MEMBERS: dict[type[Exception], str] = {
-    mailings.EndsBeforeStart: "end_time",
-    mailings.NoSuchAccount: "gateway_account",
+    drafts.EndsBeforeStart: "end_time",
+    drafts.NoSuchAccount: "gateway_account",
     BadText: "text",
 }
 INVALID = "invalid_request"
+# Where the validator's own sentence speaks of our classes or of Python.
+_SENTENCES = {
+    "extra_forbidden": "There is no such member.",
+    "missing": "This is missing.",
+    "model_type": "This must be an object.",
+    "string_unicode": "This must be valid Unicode: there is half of a surrogate pair in it.",
+}
 
 
 # Takes the request and the error; the type of the error is the table's key.
@@ -39,11 +48,11 @@ Handler = Callable[[HttpRequest, Any], HttpResponse]
 
 
 class Unreadable(Exception):
-    """The body cannot be taken at all."""
+    """The body cannot be taken at all, or not for this row; `member` is the one to blame, where it is one."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(self, status: int, code: str, detail: str, member: str = "") -> None:
         super().__init__(detail)
-        self.status, self.code = status, code
+        self.status, self.code, self.member = status, code, member
 
 
 def problem_response(
@@ -66,9 +75,12 @@ def install(api: NinjaAPI) -> None:
         api.add_exception_handler(kind, _wrong_member(member))
     others: dict[type[Exception], Handler] = {
         ValidationError: _invalid,
-        Unreadable: lambda r, e: problem_response(r, e.status, e.code, str(e)),
-        Http404: lambda r, e: not_found(r),
-        HttpError: lambda r, e: problem_response(r, e.status_code, "refused", str(e)),
+        Unreadable: _unreadable,
+        Http404: not_found,
+        HttpError: _refused_by_ninja,
+        RequestDataTooBig: lambda r, e: problem_response(r, 413, "body_too_long", "The body is too long."),
+        TooManyFieldsSent: lambda r, e: problem_response(r, 400, "refused", "The query has too many parts."),
+        SuspiciousOperation: lambda r, e: problem_response(r, 400, "refused", "This cannot be read."),
         OperationalError: unavailable,
         InterfaceError: unavailable,
         Exception: failed,
@@ -95,7 +107,8 @@ def unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
 
 def failed(request: HttpRequest, error: Exception | None = None) -> HttpResponse:
     """A mistake of ours. The log has the trace under the request id."""
-    log.error("request_failed", exc_info=error)
+    # Django calls without the error, while it is still being handled.
+    log.error("request_failed", exc_info=error or True)
     detail = "This is a mistake of ours. The log says more under the request id."
     return problem_response(request, 500, "internal_error", detail)
 
@@ -111,6 +124,19 @@ def _wrong_member(member: str) -> Handler:
     return handle
 
 
+def _unreadable(request: HttpRequest, error: Unreadable) -> HttpResponse:
+    sentence = str(error)
+    errors: list[FieldError] = [{"loc": [error.member], "msg": sentence}] if error.member else []
+    return problem_response(request, error.status, error.code, sentence, errors)
+
+
+def _refused_by_ninja(request: HttpRequest, error: HttpError) -> HttpResponse:
+    # Whatever a parser raises, Ninja hides behind an error of its own that says less.
+    if isinstance(error.__cause__, Unreadable):
+        return _unreadable(request, error.__cause__)
+    return problem_response(request, error.status_code, "refused", str(error))
+
+
 def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
     errors: list[FieldError] = [{"loc": _place(item["loc"]), "msg": _sentence(item)} for item in error.errors]
     named = ", ".join(sorted({".".join(map(str, item["loc"])) or "body" for item in errors}))
@@ -118,13 +144,10 @@ def _invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 
 def _place(loc: Sequence[Any]) -> list[Any]:
-    # Ninja puts where a value came from, and its own name for the body, in front of the member.
-    return [
-        part for part in loc if part not in ("body", "query", "path", "header", "payload", "page", "filters")
-    ]
+    # Ninja puts where the value came from in front of the member, and its own name for a body.
+    return list(loc[2:] if loc[0] == "body" else loc[1:])
 
 
 def _sentence(item: dict[str, Any]) -> str:
-    if item["type"] == "extra_forbidden":
-        return "There is no such member."
-    return str(item["msg"]).removeprefix("Value error, ")
+    sentence = _SENTENCES.get(item["type"])
+    return sentence or str(item["msg"]).removeprefix("Value error, ")

@@ -2,16 +2,17 @@
 
 import json
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from clarion import gateways
-from clarion.cli.output import REFUSED, find_tenant, now, out, stop, table
-from clarion.flows import tenants
+from clarion.cli.output import NOT_FOUND, REFUSED, find_tenant, now, out, stop, table
+from clarion.flows import accounts as flow
 from clarion.models import GatewayAccount
+from clarion.outbox.doubt import policy
 
-app = typer.Typer(help="Gateway accounts: list, add, kinds.", no_args_is_help=True)
+app = typer.Typer(help="Gateway accounts: list, kinds, add, change.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -24,7 +25,7 @@ def list_accounts(as_json: Annotated[bool, typer.Option("--json")] = False) -> N
             row.tenant.name,
             row.name,
             row.gateway,
-            row.doubt or gateways.find(row.gateway).doubt,
+            policy(row),
             row.lane.closed_until,
             row.lane.closed_because,
         )
@@ -41,26 +42,50 @@ def kinds() -> None:
         out.print(f"{kind}: {', '.join(members) or 'no settings'}", markup=False)
 
 
+SETTINGS = typer.Option(help="JSON object; - reads it from standard input, where no shell keeps it.")
+DOUBT = typer.Option(help="resend or hold: what a lost answer leads to.")
+
+
 @app.command()
 def add(
     tenant: str,
     name: str,
     gateway: str,
-    settings: Annotated[
-        str, typer.Option(help="JSON object; - reads it from standard input, where no shell keeps it.")
-    ] = "{}",
-    doubt: Annotated[str, typer.Option(help="resend or hold: what a lost answer leads to.")] = "",
+    settings: Annotated[str, SETTINGS] = "{}",
+    doubt: Annotated[str, DOUBT] = "",
 ) -> None:
     """Add an account; the tenant's mailings use it from now on where they name none."""
+    values = _values(settings)
     try:
-        values = json.loads(sys.stdin.read() if settings == "-" else settings)
-        if not isinstance(values, dict):
-            raise ValueError("not an object")
-        tenants.add_account(
-            find_tenant(tenant), name=name, gateway=gateway, settings=values, doubt=doubt, now=now()
-        )
-    except json.JSONDecodeError:
-        stop(REFUSED, "The settings are not JSON.")
-    except (ValueError, tenants.AccountExists) as error:
+        flow.add(find_tenant(tenant), name=name, gateway=gateway, settings=values, doubt=doubt, now=now())
+    except (flow.BadAccount, flow.AccountExists) as error:
         stop(REFUSED, str(error))
     out.print(f"Account {name} is there; mailings of {tenant} leave through it.", markup=False)
+
+
+@app.command()
+def change(
+    tenant: str,
+    name: str,
+    settings: Annotated[str | None, SETTINGS] = None,
+    doubt: Annotated[str | None, DOUBT] = None,
+) -> None:
+    """Change an account, and let what waits for it leave at once; without options only the latter."""
+    account = GatewayAccount.objects.of(find_tenant(tenant)).filter(name=name).first()
+    if account is None:
+        stop(NOT_FOUND, f"Tenant {tenant} has no account {name}. clarion accounts list shows them.")
+    try:
+        flow.change(account, settings=None if settings is None else _values(settings), doubt=doubt)
+    except flow.BadAccount as error:
+        stop(REFUSED, str(error))
+    out.print(f"Account {name} is changed and open.", markup=False)
+
+
+def _values(text: str) -> dict[str, Any]:
+    try:
+        values = json.loads(sys.stdin.read() if text == "-" else text)
+    except ValueError:
+        stop(REFUSED, "The settings are not JSON.")
+    if not isinstance(values, dict):
+        stop(REFUSED, "The settings are no JSON object.")
+    return values

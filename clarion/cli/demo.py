@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 from clarion.cli.output import FAILED, err, now, out, table
 from clarion.cli.run import prepare_database
-from clarion.flows import audit, mailings, tenants
+from clarion.flows import accounts, audit, mailings, tenants
 from clarion.models import Customer, Mailing, Tenant
 from clarion.models.outgoing import OPEN_STATES, STATUS
 from clarion.sandbox import RunningSender, running_sender
@@ -41,7 +41,7 @@ def demo(
     _make_clients(tenant, clients)
     with running_sender("flaky", seconds=BAD_FOR) as sender:
         settings = {"base_url": sender.base_url, "token": "demo"}
-        tenants.add_account(tenant, name="sender", gateway="probe", settings=settings, now=now())
+        accounts.add(tenant, name="sender", gateway="probe", settings=settings, now=now())
         draft = mailings.Draft(
             text="Hello {{ tag }}, this is a demo.",
             starts_at=now(),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from clarion.cli.output import REFUSED, stop
+from clarion.cli.output import REFUSED, err, stop
 from clarion.sandbox import PROFILES, NotLoopback, UnknownProfile, serve
 
 
@@ -19,8 +19,12 @@ def sandbox(
 ) -> None:
     """Stand in for the outside sender: take messages, count them, misbehave as told."""
     try:
-        serve(host, port, profile, ledger)
+        serve(host, port, profile, ledger, on_ready=_say)
     except (NotLoopback, UnknownProfile) as error:
         stop(REFUSED, str(error))
     except OSError as error:
         stop(REFUSED, f"Port {port} on {host} cannot be had ({error.strerror}). Choose another: --port")
+
+
+def _say(base_url: str) -> None:
+    err.print(f"The stand-in sender listens at {base_url}. GET {base_url}/_sandbox/counts says what it took.")

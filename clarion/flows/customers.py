@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import structlog
 from django.db import transaction
 
 from clarion.models import Customer, Message, State
@@ -9,10 +10,13 @@ from clarion.models.moves import Move, move
 from clarion.models.outgoing import Reason
 from clarion.models.transactions import again_on_deadlock
 
+log = structlog.get_logger()
+
 
 def delete(customer: Customer, *, now: datetime) -> None:
     """Delete the customer and cancel what waits for them. Messages sent before still count."""
     again_on_deadlock(lambda: _delete(customer, now))
+    log.info("client_deleted", client_id=customer.pk, tenant=customer.tenant.name)
 
 
 def _delete(customer: Customer, now: datetime) -> None:

@@ -47,7 +47,7 @@ def next_try(
     Whether MOST_COUNTED_TRIES are used up is for the caller to ask first: that is another end, with another
     name.
     """
-    asked = _honoured(retry_after)
+    asked = honoured(retry_after)
     due = now + timedelta(seconds=max(asked, delay(counted_tries, policy, rng=rng)))
     if deadline is None:
         return due
@@ -74,7 +74,8 @@ def delay(tries: int, policy: Policy, *, rng: random.Random) -> float:
     return policy.floor + rng.uniform(0.0, min(policy.cap, policy.base * 2.0**doublings))
 
 
-def _honoured(retry_after: float | None) -> float:
+def honoured(retry_after: float | None) -> float:
+    """Return the seconds the other side asked for, at most a day; 0 for what is no sensible number."""
     if retry_after is None or not math.isfinite(retry_after) or retry_after < 0:
         return 0.0
     return min(retry_after, LONGEST_RETRY_AFTER)

@@ -1,10 +1,15 @@
 """Texts that tenants write: Liquid, with limits, over plain values. Never a language that can call into Python."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
-from liquid import Environment, StrictUndefined
-from liquid.exceptions import LiquidError
+from liquid import BoundTemplate, Environment, RenderContext, StrictUndefined
+from liquid.ast import Node
+from liquid.builtin.expressions.primitive import RangeLiteral
+from liquid.exceptions import LiquidError, ResourceLimitError
+from liquid.expression import Expression
 
 # One text is a few hundred characters; these bounds stop what was written to hang or to fill the memory.
 LONGEST_TEXT = 10_000
@@ -26,12 +31,16 @@ class _Bounded(Environment):
     local_namespace_limit = MOST_OUTPUT
     context_depth_limit = 10
 
-
-_ENVIRONMENT = _Bounded(undefined=StrictUndefined, autoescape=False)
+    def setup_tags_and_filters(self, *, extra: bool = False) -> None:
+        super().setup_tags_and_filters(extra=extra)
+        # There are no other texts to take in.
+        del self.tags["include"], self.tags["render"]
+        for name, function in self.filters.items():
+            self.filters[name] = _bounded(name, function)
 
 
 class Text:
-    """A text ready to be rendered. One without any `{` is returned as it is."""
+    """A text ready to be rendered. One without any `{{` or `{%` is returned as it is."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -39,6 +48,7 @@ class Text:
         if "{{" in source or "{%" in source:
             try:
                 self._template = _ENVIRONMENT.from_string(source)
+                _check(self._template)
             except LiquidError as error:
                 raise BadText(_sentence(error)) from error
 
@@ -50,9 +60,18 @@ class Text:
         if self._template is None:
             return self._source
         try:
-            return self._template.render(**values)
+            text = self._template.render(**values)
+            # Filters decode what no text literal can hold, and no database takes it.
+            text.encode()
         except LiquidError as error:
             raise CannotRender(_sentence(error)) from error
+        except Exception as error:
+            # The library lets arithmetic of its filters through (rounding infinity, summing words). Whatever a
+            # text provokes is the text's fault and must not stop those of others.
+            raise CannotRender(f"{type(error).__name__} in a filter") from error
+        if "\x00" in text:
+            raise CannotRender("the result holds a NUL character")
+        return text
 
 
 @lru_cache(maxsize=1024)
@@ -64,8 +83,70 @@ def compile_text(source: str) -> Text:
     return Text(source)
 
 
+def _check(template: BoundTemplate) -> None:
+    """Find while somebody can still mend it what would fail, or swell, for every customer alike."""
+    context = RenderContext(template)
+    nodes = list(template.nodes)
+    while nodes:
+        node = nodes.pop()
+        nodes.extend(node.children(context, include_partials=False))
+        for expression in _expressions(node):
+            if isinstance(expression, RangeLiteral):
+                _check_range(expression)
+            for each in (*_of(expression, "filters"), *_of(expression, "tail_filters")):
+                each.validate_filter_arguments(template.env)
+
+
+def _expressions(node: Node) -> Iterator[Expression]:
+    waiting = list(node.expressions())
+    while waiting:
+        expression = waiting.pop()
+        yield expression
+        waiting.extend(expression.children())
+
+
+def _of(expression: Expression, name: str) -> Sequence[Any]:
+    return getattr(expression, name, None) or ()
+
+
+def _check_range(numbers: RangeLiteral) -> None:
+    # The library's limits count what a loop takes from a range, not what a filter makes of it.
+    first, last = (getattr(end, "value", None) for end in (numbers.start, numbers.stop))
+    if not isinstance(first, int) or not isinstance(last, int):
+        raise LiquidError("a range goes from one written number to another", token=numbers.token)
+    if last - first >= MOST_LOOPS:
+        raise LiquidError(f"a range has at most {MOST_LOOPS} numbers", token=numbers.token)
+
+
+def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep a filter from making more of a text than a text may be; the library bounds what is kept, not what is made."""
+
+    @functools.wraps(function)
+    def within(value: Any, *arguments: Any, **named: Any) -> Any:
+        if name == "replace":
+            old, new = (str(argument) for argument in (*arguments, "", "")[:2])
+            _refuse_beyond(str(value).count(old) * len(new))
+        result = function(value, *arguments, **named)
+        if isinstance(result, str | list | tuple):
+            _refuse_beyond(len(result))
+        return result
+
+    return within
+
+
+def _refuse_beyond(size: int) -> None:
+    if size > MOST_OUTPUT:
+        raise ResourceLimitError(f"a filter makes more than {MOST_OUTPUT} characters", token=None)
+
+
 def _sentence(error: LiquidError) -> str:
-    # The library's own text may hold a picture of the source over several lines; the first one says it.
-    first = (str(error).splitlines() or ["cannot be read"])[0]
-    line = getattr(error, "lineno", None)
-    return f"line {line}: {first}" if line else first
+    # The library's own text holds a picture of the source over several lines.
+    first = str(error.message or "cannot be read").splitlines()[0]
+    token = error.token
+    if token is None or token.start_index < 0:
+        return first
+    line = token.source.count("\n", 0, token.start_index) + 1
+    return f"line {line}: {first}"
+
+
+_ENVIRONMENT = _Bounded(undefined=StrictUndefined, autoescape=False)

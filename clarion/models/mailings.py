@@ -1,12 +1,14 @@
 """A text, an audience and a window; and the counters that say what became of its messages."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 
 from clarion.models.accounts import GatewayAccount
+from clarion.models.bulk import add_to_counts
 from clarion.models.outgoing import OPEN_STATES
 from clarion.models.tenants import Tenant, TenantRows
 
@@ -102,16 +104,19 @@ class Mailing(models.Model):
         return self.state != self.SCHEDULED or self.starts_at <= now
 
 
+# Mailing, state, reason, tenant.
+CounterKey = tuple[int, str, str, int]
+
+
 class MailingCounts(TenantRows["MailingCount"]):
-    def add(self, *, tenant_id: int, owner_id: int, state: str, reason: str, by: int) -> None:
-        """Move one counter. The row is made when it is missing; concurrent callers meet at its unique key."""
-        key = {"mailing_id": owner_id, "state": state, "reason": reason}
-        if not self.filter(**key).update(count=F("count") + by):
-            self.bulk_create(
-                [MailingCount(tenant_id=tenant_id, count=0, **key)],
-                ignore_conflicts=True,
-            )
-            self.filter(**key).update(count=F("count") + by)
+    def shift(self, shifts: Mapping[CounterKey, int]) -> None:
+        """Move these counters, in one statement; one that is missing is made.
+
+        Always in the order of their keys, so that two workers who move the same ones cannot wait for each other.
+        """
+        rows = [(*key, by) for key, by in sorted(shifts.items()) if by]
+        if rows:
+            add_to_counts(MailingCount, ("mailing_id", "state", "reason", "tenant_id"), rows)
 
     def by_state(self) -> list[tuple[str, int]]:
         rows = self.values_list("state").annotate(total=models.Sum("count")).order_by("state")

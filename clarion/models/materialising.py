@@ -33,10 +33,10 @@ def materialise_slice(mailing: Mailing, *, now: datetime, too_late: bool) -> boo
     upper = (mailing.last_customer_id or 0) if upper is None else upper
     _insert(mailing, audience.filter(id__lte=upper), now=now, too_late=too_late)
     made = Message.objects.filter(mailing=mailing, customer_id__gt=mailing.cursor, customer_id__lte=upper)
-    for state, reason, count in made.values_list("state", "reason").annotate(n=Count("id")).order_by("state"):
-        MailingCount.objects.add(
-            tenant_id=mailing.tenant_id, owner_id=mailing.pk, state=state, reason=reason, by=count
-        )
+    counted = made.values_list("state", "reason").annotate(n=Count("id")).order_by()
+    MailingCount.objects.shift(
+        {(mailing.pk, state, reason, mailing.tenant_id): n for state, reason, n in counted}
+    )
     mailing.cursor = upper
     return is_last
 

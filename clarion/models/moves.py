@@ -41,7 +41,4 @@ def move(model: type[Outgoing], moves: Iterable[Move]) -> None:
         shifts[held.owner_id, step.to, step.reason, held.tenant_id] += 1
     for columns, rows in by_columns.items():
         update_rows(model, columns, rows)
-    # Always in this order, so that two workers who move the same counters cannot wait for each other.
-    for (owner_id, state, reason, tenant_id), by in sorted(shifts.items()):
-        if by:
-            model.counts().add(tenant_id=tenant_id, owner_id=owner_id, state=state, reason=reason, by=by)
+    model.counts().shift(shifts)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 from django.db import models
 
 from clarion.models.accounts import Lane
+from clarion.models.bulk import lock_rows
 from clarion.models.tenants import Row, Tenant, TenantRows
 
 
@@ -92,6 +93,9 @@ def states_of(status: str) -> list[str]:
 # Lower goes first: whoever has not been tried yet goes before whoever failed already.
 FIRST_TRY, RETRY = 0, 1
 PRIORITIES = (FIRST_TRY, RETRY)
+# In flight at every death of a worker but the last that a row survives. Goes when nothing else does, and alone, so
+# that the next death names the culprit and takes no innocent with it.
+SUSPECT = 2
 
 
 class Held(NamedTuple):
@@ -109,8 +113,7 @@ class Held(NamedTuple):
 class OutgoingRows(TenantRows[Row]):
     def lock(self, ids: list[int]) -> list[Held]:
         """Lock these rows, in id order like everybody, and return what they say now."""
-        rows = self.filter(id__in=ids).order_by("id").select_for_update()
-        return [Held(*row) for row in rows.values_list(*self.held_columns())]
+        return list(map(Held._make, lock_rows(self.model, self.held_columns(), ids)))
 
     def due(self, *, lane_id: int, priority: int, now: datetime) -> Self:
         return self.filter(state=State.WAITING, lane_id=lane_id, priority=priority, due_at__lte=now)
@@ -162,5 +165,5 @@ class Outgoing(models.Model):
 
     @classmethod
     def counts(cls) -> Any:
-        """The QuerySet whose `add` moves this kind's counters."""
+        """The QuerySet whose `shift` moves this kind's counters."""
         raise TypeError(f"{cls.__name__} names no counters")

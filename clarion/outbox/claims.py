@@ -11,11 +11,11 @@ from django.db.models import Q, QuerySet
 from clarion.lib.crashpoints import crashpoint
 from clarion.models import Attempt, Message, State, Worker
 from clarion.models.moves import Move, move
-from clarion.models.outgoing import FIRST_TRY, Held, Reason
+from clarion.models.outgoing import FIRST_TRY, SUSPECT, Held, Reason
 from clarion.outbox import doubt
 from clarion.outbox.gate import is_too_late
 
-# After so many deaths with the same row in flight the row is taken to be the cause.
+# After so many deaths with the same row in flight, the last one alone, the row is taken to be the cause.
 POISON_DEATHS = 3
 
 
@@ -36,9 +36,18 @@ def renew(worker: Worker, *, lease_seconds: float) -> bool:
     return bool(rows.update(lease_until=lease_clock() + lease_seconds))
 
 
+def may_take(worker_id: int) -> bool:
+    """Whether this worker still lives, which stays so until the end of the caller's transaction.
+
+    Its row is locked: whoever declares it dead comes before or after what it takes, never in between. Otherwise
+    rows would be in the hands of a dead worker, and nobody would look at them again.
+    """
+    return bool(Worker.objects.select_for_update().filter(pk=worker_id, ended_at=None).values_list("pk"))
+
+
 def retire(worker: Worker, *, now: datetime) -> int:
-    """End a worker that stops by itself; what it still had in flight is treated as after a crash."""
-    return rescue(Worker.objects.filter(pk=worker.pk), now=now)
+    """End a worker that stops by itself; what it had to leave in flight was not the cause, and is no more suspect."""
+    return rescue(Worker.objects.filter(pk=worker.pk), now=now, is_death=False)
 
 
 def rescue_lapsed(*, now: datetime) -> int:
@@ -54,7 +63,7 @@ def rescue_process(pid: int, *, now: datetime) -> int:
     return rescue(Worker.objects.filter(host=socket.gethostname(), pid=pid), now=now)
 
 
-def rescue(workers: QuerySet[Worker], *, now: datetime) -> int:
+def rescue(workers: QuerySet[Worker], *, now: datetime, is_death: bool = True) -> int:
     """Declare these workers dead and give every row they held its next step; return how many rows.
 
     Under `resend` a row goes again, under `hold` it becomes unknown. One transaction: whoever looks sees the
@@ -69,19 +78,19 @@ def rescue(workers: QuerySet[Worker], *, now: datetime) -> int:
         rows = Message.objects.filter(state=State.SENDING, worker_id__in=dead)
         held = Message.objects.lock(list(rows.values_list("id", flat=True)))
         held = [row for row in held if row.state == State.SENDING and row.worker_id in dead]
-        _free(held, now=now)
+        _free(held, now=now, is_death=is_death)
         crashpoint("rescue.before_commit")
     crashpoint("rescue.after_commit")
     return len(held)
 
 
-def _free(held: list[Held], *, now: datetime) -> None:
+def _free(held: list[Held], *, now: datetime, is_death: bool) -> None:
     rows = Message.objects.select_related("lane__gatewayaccount").in_bulk([row.id for row in held])
     policies = doubt.policies({row.lane.gatewayaccount for row in rows.values()})
     moves, attempts = [], []
     for row in held:
         message = rows[row.id]
-        deaths = message.worker_deaths + 1
+        deaths = message.worker_deaths + is_death
         to, reason, due_at = State.WAITING, Reason.RETRY, now
         if deaths >= POISON_DEATHS:
             to, reason = State.DEAD, Reason.POISON
@@ -92,7 +101,7 @@ def _free(held: list[Held], *, now: datetime) -> None:
         columns = {
             "worker_deaths": deaths,
             "due_at": due_at,
-            "priority": FIRST_TRY,
+            "priority": SUSPECT if deaths == POISON_DEATHS - 1 else FIRST_TRY,
             "finished_at": now if to in (State.DEAD, State.EXPIRED) else None,
         }
         moves.append(Move(row, to, reason, columns))

@@ -5,7 +5,7 @@ The sends themselves begin after the commit, in `dispatch`. A round that fails c
 
 import random
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
@@ -13,10 +13,11 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from clarion.lib.crashpoints import crashpoint
 from clarion.models import Attempt, GatewayAccount, Lane, Message, State
+from clarion.models.bulk import moment, read_rows
 from clarion.models.moves import Move, move
-from clarion.models.outgoing import PRIORITIES, Held
+from clarion.models.outgoing import PRIORITIES, SUSPECT, Held
 from clarion.models.transactions import again_on_deadlock
-from clarion.outbox import doubt, landing
+from clarion.outbox import claims, doubt, landing
 from clarion.outbox.dispatch import Departure, Dispatch
 from clarion.outbox.gate import Due, Go, Verdict, ask
 from clarion.outbox.landing import Landing
@@ -34,6 +35,10 @@ class Outbox:
         self.dispatch = dispatch
         self._rng = rng or random.SystemRandom()
         self._unrecorded: list[Landing] = []
+        # A suspect is under way, and nothing else may be.
+        self._is_alone = False
+        self._accounts: Accounts = {}
+        self._accounts_read_at: datetime | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -43,11 +48,15 @@ class Outbox:
     def cycle(self, *, now: datetime, take: bool = True) -> int:
         """Run one round; return how many rows it moved. With `take=False` it only records."""
         self._unrecorded += self.dispatch.take_landings()
-        slots = self.dispatch.free if take else 0
+        is_idle = self.dispatch.free == self.dispatch.slots
+        self._is_alone = self._is_alone and not is_idle
+        slots = self.dispatch.free if take and not self._is_alone else 0
         if not self._unrecorded and not (slots and _anything_due(now)):
             return 0
         moved, departures = again_on_deadlock(lambda: self._round(slots, now))
         crashpoint("cycle.after_commit")
+        if self._unrecorded:
+            crashpoint("record.after_commit")
         for result in self._unrecorded:
             _log_landing(result, self.worker_id)
         self._unrecorded = []
@@ -55,28 +64,48 @@ class Outbox:
         return moved
 
     def _round(self, slots: int, now: datetime) -> tuple[int, list[Departure]]:
+        accounts = self._known_accounts(now)
         with transaction.atomic():
-            accounts = _accounts()
+            if slots and not claims.may_take(self.worker_id):
+                slots = 0
             recorded = self._record(accounts, now)
-            verdicts = ask(_take(_open_lanes(now), slots, now), now=now)
-            move(Message, [self._step(verdict, now) for verdict in verdicts])
+            verdicts = ask(self._take(slots, now), now=now)
+            # Together, because most of what one adds to the counters the other takes away.
+            move(Message, [*recorded, *(self._step(verdict, now) for verdict in verdicts)])
             crashpoint("cycle.before_commit")
         departures = [_departure(verdict, accounts) for verdict in verdicts if isinstance(verdict, Go)]
-        return recorded + len(verdicts), departures
+        return len(recorded) + len(verdicts), departures
 
-    def _record(self, accounts: Accounts, now: datetime) -> int:
+    def _record(self, accounts: Accounts, now: datetime) -> list[Move]:
+        """Write what the answers say of lanes and tries, and return what they make of the rows."""
         if not self._unrecorded:
-            return 0
+            return []
         _close_lanes(landing.lanes_to_close(self._unrecorded))
         held = {row.id: row for row in Message.objects.lock([result.id for result in self._unrecorded])}
         policies = doubt.policies(accounts.values())
         effects = landing.effects(
             self._unrecorded, held, worker_id=self.worker_id, policies=policies, now=now, rng=self._rng
         )
-        move(Message, effects.moves)
         Attempt.objects.bulk_create(effects.attempts)
         crashpoint("record.before_commit")
-        return len(effects.moves)
+        return effects.moves
+
+    def _known_accounts(self, now: datetime) -> Accounts:
+        """The gateway accounts by lane, read again every second: a changed key counts from the next one on."""
+        if self._accounts_read_at is None or not _fresh(self._accounts_read_at, now):
+            self._accounts = {account.lane_id: account for account in GatewayAccount.objects.all()}
+            self._accounts_read_at = now
+        return self._accounts
+
+    def _take(self, slots: int, now: datetime) -> list[Due]:
+        """Lock what goes next: first tries of every lane, then retries; when there is none, a suspect by itself."""
+        # An account that was made since they were read last is known in a second.
+        lanes = [lane_id for lane_id in _open_lanes(now) if lane_id in self._accounts]
+        taken = _take(lanes, PRIORITIES, slots, now)
+        if not taken and slots == self.dispatch.slots:
+            taken = _take(lanes, (SUSPECT,), 1, now)
+            self._is_alone = bool(taken)
+        return taken
 
     def _step(self, verdict: Verdict, now: datetime) -> Move:
         held = verdict.due.held
@@ -93,10 +122,15 @@ class Outbox:
         return Move(held, verdict.to, verdict.reason, {"finished_at": now})
 
 
+def _fresh(read_at: datetime, now: datetime) -> bool:
+    # A clock that was set back makes it old as well.
+    return timedelta() <= now - read_at < timedelta(seconds=1)
+
+
 def _anything_due(now: datetime) -> bool:
     """One indexed question: an idle worker asks it fifty times a second."""
     due = Message.objects.filter(
-        lane_id=OuterRef("pk"), state=State.WAITING, priority__in=PRIORITIES, due_at__lte=now
+        lane_id=OuterRef("pk"), state=State.WAITING, priority__in=(*PRIORITIES, SUSPECT), due_at__lte=now
     )
     return _open(now).filter(Exists(due)).exists()
 
@@ -111,33 +145,29 @@ def _open_lanes(now: datetime) -> list[int]:
 
 def _close_lanes(closed: Mapping[int, tuple[datetime, str]]) -> None:
     for lane_id, (until, because) in sorted(closed.items()):
-        Lane.objects.filter(pk=lane_id).update(closed_until=until, closed_because=because)
+        # An answer that was long under way must not open what another one closed for longer.
+        shorter = Q(closed_until=None) | Q(closed_until__lt=until)
+        Lane.objects.filter(shorter, pk=lane_id).update(closed_until=until, closed_because=because)
 
 
-def _take(lanes: Sequence[int], slots: int, now: datetime) -> list[Due]:
-    """Lock up to `slots` due rows: first tries of every lane before the retries of any."""
+def _take(lanes: Sequence[int], priorities: Sequence[int], slots: int, now: datetime) -> list[Due]:
+    """Lock up to `slots` due rows: those of the first priority, of every lane, before those of the next."""
     taken: list[Due] = []
-    for priority in PRIORITIES:
+    for priority in priorities:
         for number, lane_id in enumerate(lanes):
             if len(taken) >= slots:
                 return taken
             # Each lane gets its share of what is left, so that the first one cannot take all.
             share = -(-(slots - len(taken)) // (len(lanes) - number))
             rows = Message.objects.due(lane_id=lane_id, priority=priority, now=now).order_by("due_at")[:share]
-            locked = rows.select_for_update(skip_locked=True).values_list(
-                *Message.objects.held_columns(), *_DUE
-            )
-            taken += [Due(Held(*row[:_HELD]), *row[_HELD:]) for row in locked]
+            columns = (*Message.objects.held_columns(), *_DUE, "deadline_at")
+            locked = read_rows(rows.select_for_update(skip_locked=True), *columns)
+            taken += [Due._make((Held._make(row[:_HELD]), *row[_HELD:-1], moment(row[-1]))) for row in locked]
     return taken
 
 
 _HELD = len(Held._fields)
-_DUE = Due._fields[1:]
-
-
-def _accounts() -> dict[int, GatewayAccount]:
-    """The gateway accounts by lane."""
-    return {account.lane_id: account for account in GatewayAccount.objects.all()}
+_DUE = Due._fields[1:-1]
 
 
 def _departure(verdict: Go, accounts: Accounts) -> Departure:

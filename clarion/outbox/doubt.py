@@ -7,8 +7,11 @@ from clarion.models import GatewayAccount
 
 
 def policy(account: GatewayAccount) -> str:
-    """Return the account's own policy, else its gateway's."""
-    return account.doubt or gateways.find(account.gateway).doubt
+    """Return the account's own policy, else its gateway's; `hold` where the gateway is no longer installed."""
+    try:
+        return account.doubt or gateways.find(account.gateway).doubt
+    except gateways.UnknownKind:
+        return "hold"
 
 
 def policies(accounts: Iterable[GatewayAccount]) -> dict[int, str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from clarion.lib.texts import CannotRender, compile_text
+from clarion.lib.texts import BadText, CannotRender, compile_text
 from clarion.models import Customer, Mailing, State
 from clarion.models.outgoing import Held, Reason
 
@@ -21,8 +21,8 @@ class Due(NamedTuple):
     customer_id: int
     address: str
     text: str
-    deadline_at: datetime
     counted_tries: int
+    deadline_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,8 @@ def _verdict(
     try:
         # A text is rendered once, before the first try; a retry sends what the first one sent.
         text = row.text or compile_text(mailing.text).render(values.get(row.customer_id, {}))
-    except CannotRender:
+    except (BadText, CannotRender):
+        # BadText: it was good when it was stored, and the rules have grown stricter since.
         return Stop(row, State.FAILED, Reason.CANNOT_RENDER)
     return Go(row, text)
 

@@ -4,9 +4,9 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from clarion.lib.retry import MAILING, MOST_COUNTED_TRIES, next_try
+from clarion.lib.retry import MAILING, MOST_COUNTED_TRIES, honoured, next_try
 from clarion.lib.sending import InDoubt, Misconfigured, NotSent, Receipt, Refused, SendError, Throttled
 from clarion.models import Attempt, State
 from clarion.models.moves import Move
@@ -19,14 +19,15 @@ REFUSED_ACCOUNT_PAUSE = timedelta(minutes=5)
 THROTTLED_PAUSE = timedelta(seconds=1)
 # Attempts keep a sentence, not a page; the column is as long.
 LONGEST_DETAIL = 500
+# What the other side said is kept as far as a person would read it (2 kB, the promise of `SendError.excerpt`).
+LONGEST_EXCERPT = 2_048
 
 
 class TooLate(Exception):
     """The deadline came before the first byte left."""
 
 
-@dataclass(frozen=True, slots=True)
-class Landing:
+class Landing(NamedTuple):
     """How one send ended: a receipt, one of the five errors, or `TooLate`."""
 
     id: int
@@ -57,12 +58,12 @@ def lanes_to_close(landings: Sequence[Landing]) -> dict[int, tuple[datetime, str
             case Misconfigured() as error:
                 until = landing.ended_at + REFUSED_ACCOUNT_PAUSE
             case Throttled() as error:
-                pause = timedelta(seconds=error.retry_after) if error.retry_after else THROTTLED_PAUSE
+                pause = timedelta(seconds=honoured(error.retry_after))
                 until = landing.ended_at + max(pause, THROTTLED_PAUSE)
             case _:
                 continue
         if landing.lane_id not in closed or closed[landing.lane_id][0] < until:
-            closed[landing.lane_id] = (until, error.detail[:200])
+            closed[landing.lane_id] = (until, _kept(error.detail, 200))
     return closed
 
 
@@ -93,8 +94,8 @@ def _step(row: Held, landing: Landing, policy: str, now: datetime, rng: random.R
     match landing.result:
         case Receipt() as receipt:
             columns = {
-                "provider_id": receipt.provider_id[:255],
-                "code": receipt.code[:64],
+                "provider_id": _kept(receipt.provider_id, 255),
+                "code": _kept(receipt.code, 64),
                 "finished_at": now,
             }
             return Move(row, State.ACCEPTED, "", columns)
@@ -108,7 +109,7 @@ def _step(row: Held, landing: Landing, policy: str, now: datetime, rng: random.R
                 return _final(row, State.EXPIRED, Reason.WINDOW_OVER, error, now)
             return _again(row, Reason.LANE_CLOSED, error, landing.counted_tries, now)
         case InDoubt() as error if policy == "hold":
-            columns = {"due_at": landing.deadline_at, "code": error.code[:64]}
+            columns = {"due_at": landing.deadline_at, "code": _kept(error.code, 64)}
             return Move(row, State.UNKNOWN, Reason.IN_DOUBT, columns)
         case NotSent() | InDoubt() as error:
             return _retry(row, landing, error, now, rng)
@@ -135,12 +136,12 @@ def _retry(row: Held, landing: Landing, error: SendError, now: datetime, rng: ra
 
 
 def _again(row: Held, reason: str, error: SendError, counted: int, due_at: datetime) -> Move:
-    columns = {"due_at": due_at, "priority": RETRY, "counted_tries": counted, "code": error.code[:64]}
+    columns = {"due_at": due_at, "priority": RETRY, "counted_tries": counted, "code": _kept(error.code, 64)}
     return Move(row, State.WAITING, reason, columns)
 
 
 def _final(row: Held, to: str, reason: str, error: SendError, now: datetime) -> Move:
-    columns: dict[str, Any] = {"code": error.code[:64], "finished_at": now}
+    columns: dict[str, Any] = {"code": _kept(error.code, 64), "finished_at": now}
     return Move(row, to, reason, columns)
 
 
@@ -154,11 +155,16 @@ def _attempt(row: Held, landing: Landing, worker_id: int, *, is_late: bool) -> A
         started_at=landing.started_at,
         ended_at=landing.ended_at,
         outcome=name(landing.result),
-        code=error.code[:64] if error else "",
-        detail=error.detail[:LONGEST_DETAIL] if error else "",
-        excerpt=error.excerpt if error else "",
+        code=_kept(error.code, 64) if error else "",
+        detail=_kept(error.detail, LONGEST_DETAIL) if error else "",
+        excerpt=_kept(error.excerpt, LONGEST_EXCERPT) if error else "",
         is_late=is_late,
     )
+
+
+def _kept(text: str, longest: int) -> str:
+    """Return a foreign text as every database takes it: an adapter's strange words must not stop a whole round."""
+    return text.replace("\x00", "").encode(errors="replace").decode()[:longest]
 
 
 def name(result: object) -> str:

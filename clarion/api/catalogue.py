@@ -1,0 +1,124 @@
+"""What each `code` of a problem means and what to do about it; the page that a problem's `type` leads to.
+
+Said here and nowhere else: docs/problems.md is drawn from it, and a test finds every code that the program uses.
+"""
+
+from html import escape
+from typing import NamedTuple
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Router
+
+from clarion.lib.problems import PAGE
+
+# Open to anybody: it says what the documentation says.
+router = Router(auth=None)
+
+
+class Meaning(NamedTuple):
+    """One code: the statuses it comes with, what happened, and what the caller can do."""
+
+    statuses: tuple[int, ...]
+    means: str
+    remedy: str
+
+
+CATALOGUE = {
+    "already_over": Meaning((409,), "The mailing has ended or was cancelled.", "Make a new mailing."),
+    "already_started": Meaning(
+        (409,),
+        "The mailing has started; what it is cannot change any more.",
+        "Pause or cancel it, and make another.",
+    ),
+    "bad_idempotency_key": Meaning(
+        (400,), "The Idempotency-Key cannot be one.", "Send 1 to 255 visible ASCII characters, no blank."
+    ),
+    "body_too_long": Meaning(
+        (413,),
+        "The body is longer than this installation takes.",
+        "Send less, or raise CLARION_MAX_BODY_BYTES.",
+    ),
+    "body_too_slow": Meaning(
+        (408,), "The body was not whole in time.", "Send it again, or raise CLARION_BODY_SECONDS."
+    ),
+    "cross_site": Meaning(
+        (403,),
+        "A page of another site called, and development mode asks nobody for a key.",
+        "Call from this machine without an Origin, or leave development mode.",
+    ),
+    "database_unavailable": Meaning(
+        (503,),
+        "The database is away or busy; nothing was stored.",
+        "Repeat after Retry-After, a POST under an Idempotency-Key. Operators: is the server up?",
+    ),
+    "host_not_allowed": Meaning(
+        (400,),
+        "The Host header is not a name of this installation.",
+        "Use its own name, or add yours to CLARION_ALLOWED_HOSTS.",
+    ),
+    "id_differs": Meaning(
+        (400,), "The body has another id than the path.", "Leave the id out, or send the path's."
+    ),
+    "idempotency_key_reused": Meaning(
+        (422,), "The key was used for a request with another body or query.", "Take a new key."
+    ),
+    "idempotency_key_running": Meaning(
+        (409,), "A request under the same key is being answered.", "Repeat after Retry-After."
+    ),
+    "internal_error": Meaning(
+        (500,),
+        "A mistake of Clarion's.",
+        "Look for the request_id in the log; a POST is safe to repeat under its Idempotency-Key.",
+    ),
+    "invalid_request": Meaning(
+        (400,),
+        "Members are missing or wrong; `errors` names every one. Nothing was stored.",
+        "Correct them all and send it again.",
+    ),
+    "live_mailing": Meaning(
+        (403,),
+        "A test key asked to change a mailing that reaches people.",
+        "Use a live key, or a mailing that was made with a test key.",
+    ),
+    "method_not_served": Meaning((405,), "The path has no such method.", "Use one of those in Allow."),
+    "not_found": Meaning(
+        (404,),
+        "No such path or row, or the row is another tenant's.",
+        "Check the id, and whose key was used.",
+    ),
+    "not_identified": Meaning(
+        (401,),
+        "No key, or one that is unknown or revoked.",
+        "Send `Authorization: Bearer ck_live_…`; `clarion keys add` makes one.",
+    ),
+    "not_json": Meaning(
+        (400, 415),
+        "The body is not JSON, names a member twice, or has another Content-Type.",
+        "Send strict JSON as `application/json`.",
+    ),
+    "not_migrated": Meaning((503,), "The tables are older than the program.", "Run `clarion migrate`."),
+    "refused": Meaning((400,), "The request cannot be read.", "`detail` says what was expected."),
+    "scope_missing": Meaning(
+        (403,), "The key is good and may not do this.", "Use a key with the scope that `detail` names."
+    ),
+    "too_deep": Meaning((400,), "The JSON is nested too deeply.", "Flatten it."),
+    "wrong_tenant": Meaning(
+        (403,),
+        "X-TWC-Tenant names another tenant than the key's, or what cannot be a tenant's name.",
+        "Leave the header out, or name the key's tenant.",
+    ),
+}
+
+
+@router.get(PAGE, include_in_schema=False)
+def problems_page(request: HttpRequest) -> HttpResponse:
+    """Every code with its anchor, for whoever follows a `type`."""
+    entries = "\n".join(
+        f"<dt id={code}><b>{code}</b> {' '.join(map(str, meaning.statuses))}"
+        f"<dd>{escape(meaning.means)} {escape(meaning.remedy)}"
+        for code, meaning in CATALOGUE.items()
+    )
+    head = (
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Clarion: problems</title><h1>Problems</h1>"
+    )
+    return HttpResponse(f"{head}\n<dl>\n{entries}\n</dl>\n")

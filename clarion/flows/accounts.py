@@ -1,0 +1,92 @@
+"""A tenant's ways to its providers: added, changed, opened again."""
+
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.db import IntegrityError, transaction
+from pydantic import ValidationError
+
+from clarion import gateways
+from clarion.models import GatewayAccount, Lane, Tenant
+
+log = structlog.get_logger()
+
+
+class AccountExists(Exception):
+    """The tenant has an account of this name."""
+
+
+class BadAccount(ValueError):
+    """The settings are not what the gateway needs; the message names each wrong one, and no value."""
+
+
+def add(
+    tenant: Tenant,
+    *,
+    name: str,
+    gateway: str,
+    settings: dict[str, Any],
+    doubt: str = "",
+    now: datetime,
+    is_test: bool = False,
+) -> GatewayAccount:
+    """Give the tenant a way to a provider; it becomes the one used where none is named.
+
+    :raises BadAccount: unknown gateway, wrong settings
+    :raises AccountExists:
+    """
+    _check_doubt(doubt)
+    _check_settings(gateway, settings)
+    try:
+        with transaction.atomic():
+            account = GatewayAccount(
+                tenant=tenant,
+                name=name,
+                gateway=gateway,
+                doubt=doubt,
+                is_test=is_test,
+                lane=Lane.objects.create(),
+                created_at=now,
+            )
+            account.seal(settings)
+            account.save()
+    except IntegrityError as error:
+        raise AccountExists(f"Tenant {tenant.name} has an account {name} already.") from error
+    return account
+
+
+def change(account: GatewayAccount, *, settings: dict[str, Any] | None, doubt: str | None) -> None:
+    """Give the account other settings or another policy of doubt (None: as it is), and open its lane again.
+
+    Messages that wait for the account leave with the new settings.
+
+    :raises BadAccount: nothing is changed then
+    """
+    if doubt is not None:
+        _check_doubt(doubt)
+        account.doubt = doubt
+    if settings is not None:
+        _check_settings(account.gateway, settings)
+        account.seal(settings)
+    with transaction.atomic():
+        Lane.objects.filter(pk=account.lane_id).update(closed_until=None, closed_because="")
+        account.save()
+    log.info("account_changed", account=account.name, tenant=account.tenant.name)
+
+
+def _check_doubt(doubt: str) -> None:
+    if doubt not in ("", "resend", "hold"):
+        raise BadAccount("doubt: resend or hold")
+
+
+def _check_settings(gateway: str, settings: dict[str, Any]) -> None:
+    try:
+        gateways.find(gateway).Config(**settings)
+    except gateways.UnknownKind as error:
+        raise BadAccount(str(error)) from error
+    except ValidationError as error:
+        wrong = (
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False)
+        )
+        raise BadAccount("; ".join(wrong)) from None

@@ -1,0 +1,42 @@
+"""`python -m tests.faults.scene PLAN FILE`: act one plan out in the installation of CLARION_DATA; figures to FILE."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import django
+import msgspec
+from django.conf import settings
+
+if __name__ == "__main__":
+    django.setup()
+
+from django.core.management import call_command
+
+from clarion.lib import logs
+from tests.faults.crash_points import crash_points
+from tests.faults.freezes import freezes
+from tests.faults.plans import Figures, Plan
+from tests.faults.poison import poison
+from tests.faults.random_kills import random_kills
+from tests.faults.restarts import restarts
+
+SCENES: dict[str, Callable[[Plan, Path], Figures]] = {
+    "kills": random_kills,
+    "crash points": crash_points,
+    "freezes": freezes,
+    "poison": poison,
+    "restarts": restarts,
+}
+
+
+def main() -> None:
+    plan = msgspec.json.decode(sys.argv[1], type=Plan)
+    logs.set_up(level=settings.CLARION.log_level, form=settings.CLARION.log_format)
+    call_command("migrate", verbosity=0, interactive=False)
+    figures = SCENES[plan.scene](plan, settings.CLARION.data)
+    Path(sys.argv[2]).write_bytes(msgspec.json.encode(figures))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""An outbox of a test's own: a worker in the table, a sending thread, and an end to both."""
+
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from clarion.outbox.cycle import Outbox
+from clarion.outbox.dispatch import Dispatch
+from tests.conftest import Clock
+from tests.outbox.rounds import enlist
+
+
+@pytest.fixture
+def open_outbox(db: None, clock: Clock) -> Iterator[Callable[..., Outbox]]:
+    """Return a function that opens one more worker's outbox, with so many slots."""
+    opened: list[Outbox] = []
+
+    def opening(slots: int = 64) -> Outbox:
+        dispatch = Dispatch(slots=slots, clock=clock)
+        outbox = Outbox(worker_id=enlist(clock).pk, dispatch=dispatch, rng=random.Random(1))
+        opened.append(outbox)
+        return outbox
+
+    yield opening
+    for outbox in opened:
+        outbox.dispatch.close()
+
+
+@pytest.fixture
+def outbox(open_outbox: Callable[..., Outbox]) -> Outbox:
+    return open_outbox()

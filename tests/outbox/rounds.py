@@ -1,0 +1,65 @@
+"""Rounds of the outbox for tests: rows that are due, and cycles until nothing is left to do at this moment."""
+
+import time
+from typing import Any
+
+from django.db import transaction
+
+from clarion.flows import mailings
+from clarion.models import Mailing, Message, State, Tenant, Worker
+from clarion.models.moves import Move, move
+from clarion.outbox import claims
+from clarion.outbox.cycle import Outbox
+from tests.conftest import Clock
+from tests.factories import make_customer, make_mailing
+
+PATIENCE = 10  # seconds; what is waited for here takes milliseconds
+
+
+def due_messages(tenant: Tenant, clock: Clock, count: int = 1, **mailing: Any) -> Mailing:
+    """Return a started mailing with this many messages, all of them due."""
+    tag = f"audience {Mailing.objects.count()}"
+    for _ in range(count):
+        make_customer(tenant, tag=tag)
+    made = make_mailing(tenant, now=clock(), tag_filter=tag, **mailing)
+    mailings.start_due(clock())
+    mailings.materialise_due(clock())
+    made.refresh_from_db()
+    return made
+
+
+def settle(outbox: Outbox, clock: Clock) -> None:
+    """Run rounds until nothing is due and everything that was sent has its answer written down."""
+    limit = time.monotonic() + PATIENCE
+    while outbox.cycle(now=clock()) or not outbox.is_empty:
+        assert time.monotonic() < limit, "the outbox does not come to rest"
+        outbox.dispatch.landed.wait(0.01)
+
+
+def until_landed(outbox: Outbox, count: int) -> None:
+    """Wait until this many answers are there to be recorded."""
+    limit = time.monotonic() + PATIENCE
+    while len(outbox.dispatch._landings) < count:
+        assert time.monotonic() < limit, "no answer came"
+        time.sleep(0.001)
+
+
+def enlist(clock: Clock, *, pid: int = 1, lease_seconds: float = 60) -> Worker:
+    return claims.enlist(pid=pid, now=clock(), lease_seconds=lease_seconds)
+
+
+def in_flight(mailing: Mailing, worker: Worker, clock: Clock) -> list[Message]:
+    """Let this worker have every waiting message of the mailing in its hands; return them."""
+    ids = list(mailing.message_set.filter(state=State.WAITING).values_list("id", flat=True))
+    with transaction.atomic():
+        moves = [
+            Move(
+                row,
+                State.SENDING,
+                "",
+                {"worker_id": worker.pk, "tries": row.tries + 1, "text": "hello", "sending_at": clock()},
+            )
+            for row in Message.objects.lock(ids)
+        ]
+        move(Message, moves)
+    return list(mailing.message_set.filter(pk__in=ids).order_by("pk"))
