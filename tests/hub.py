@@ -34,7 +34,7 @@ PATIENCE = 15.0
 # Between two looks, s.
 PAUSE = 0.05
 # The hub's own limit for a body to arrive: long enough for a busy machine, short enough to be waited for, s.
-BODY_SECONDS = 2.0
+BODY_SECONDS = 1.5
 
 PROJECT = Path(__file__).parents[1]
 
@@ -91,6 +91,7 @@ class Hub:
 
     port: int
     environment: dict[str, str]
+    log: Path
 
     def shop(self, tenant: str = "") -> Shop:
         """Return a client of a tenant nobody else uses, or of the one named."""
@@ -104,6 +105,11 @@ class Hub:
         with socket.create_connection(("127.0.0.1", self.port), timeout=patience) as connection:
             connection.sendall(data)
             return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+    def logged(self, **members: Any) -> list[dict[str, Any]]:
+        """Return the lines of the log that have these members. What is printed for people is no such line."""
+        lines = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
+        return [line for line in lines if members.items() <= line.items()]
 
     def run(
         self, *command: str, more: dict[str, str] | None = None, said: str = ""
@@ -137,12 +143,11 @@ def running_hub(folder: Path) -> Iterator[Hub]:
             "CLARION_DATABASE_URL": url,
             "CLARION_PORT": str(free_port()),
             "CLARION_BODY_SECONDS": str(BODY_SECONDS),
-            "CLARION_LOG_LEVEL": "warning",
+            "CLARION_LOG_FORMAT": "json",
         }
         strangers = {name: value for name, value in os.environ.items() if not name.startswith("CLARION_")}
-        hub = Hub(int(ours["CLARION_PORT"]), {**strangers, **ours})
-        log = folder / "log"
-        with log.open("wb") as written:
+        hub = Hub(int(ours["CLARION_PORT"]), {**strangers, **ours}, folder / "log")
+        with hub.log.open("wb") as written:
             process = subprocess.Popen(
                 [sys.executable, "-m", "clarion", "run", "--dev"],
                 env=hub.environment,
@@ -152,7 +157,7 @@ def running_hub(folder: Path) -> Iterator[Hub]:
             )
         try:
             wait_until(lambda: process.poll() is not None or is_ready(hub), patience=STARTS_WITHIN)
-            assert is_ready(hub), log.read_text(errors="replace")
+            assert is_ready(hub), hub.log.read_text(errors="replace")
             yield hub
         finally:
             process.send_signal(signal.SIGTERM)

@@ -14,11 +14,13 @@ from liquid.expression import Expression
 # One text is a few hundred characters; these bounds stop what was written to hang or to fill the memory.
 LONGEST_TEXT = 10_000
 MOST_OUTPUT = 20_000
-MOST_LOOPS = 1_000
+# No value is a list, so a loop has little to do. Measured: 1,000 rounds of the longest text keep a worker busy for
+# 1.6 s, these for 0.2 s.
+MOST_LOOPS = 100
 
 
 class BadText(ValueError):
-    """The text is no valid template. The message names line and reason."""
+    """The text is no valid template. The message names the reason, and the line where the parser knows it."""
 
 
 class CannotRender(ValueError):

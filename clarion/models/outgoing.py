@@ -3,8 +3,9 @@
 `docs/states.md` is drawn from `NEXT`; a test compares them.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from django.db import models
 
@@ -113,10 +114,20 @@ class Held(NamedTuple):
 class OutgoingRows(TenantRows[Row]):
     def lock(self, ids: list[int]) -> list[Held]:
         """Lock these rows, in id order like everybody, and return what they say now."""
-        return list(map(Held._make, lock_rows(self.model, self.held_columns(), ids)))
+        if not ids:
+            return []
+        where = f"id IN ({', '.join(['%s'] * len(ids))}) ORDER BY id"
+        return list(map(Held._make, lock_rows(self.model, self.held_columns(), where, ids)))
 
-    def due(self, *, lane_id: int, priority: int, now: datetime) -> Self:
-        return self.filter(state=State.WAITING, lane_id=lane_id, priority=priority, due_at__lte=now)
+    def take_due(
+        self, columns: Sequence[str], *, lane_id: int, priority: int, now: datetime, most: int
+    ) -> list[tuple[Held, tuple[Any, ...]]]:
+        """Lock up to `most` due rows that nobody else holds, longest due first; return them with these columns."""
+        where = "state = %s AND lane_id = %s AND priority = %s AND due_at <= %s ORDER BY due_at LIMIT %s"
+        values = (State.WAITING, lane_id, priority, now, most)
+        named = self.held_columns()
+        rows = lock_rows(self.model, (*named, *columns), where, values, skip_locked=True)
+        return [(Held._make(row[: len(named)]), row[len(named) :]) for row in rows]
 
     def held_columns(self) -> tuple[str, ...]:
         owner: str = self.model.OWNER  # type: ignore[attr-defined]

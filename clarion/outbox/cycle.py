@@ -13,9 +13,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from clarion.lib.crashpoints import crashpoint
 from clarion.models import Attempt, GatewayAccount, Lane, Message, State
-from clarion.models.bulk import moment, read_rows
+from clarion.models.bulk import moment
 from clarion.models.moves import Move, move
-from clarion.models.outgoing import PRIORITIES, SUSPECT, Held
+from clarion.models.outgoing import PRIORITIES, SUSPECT
 from clarion.models.transactions import again_on_deadlock
 from clarion.outbox import claims, doubt, landing
 from clarion.outbox.dispatch import Departure, Dispatch
@@ -51,7 +51,7 @@ class Outbox:
         is_idle = self.dispatch.free == self.dispatch.slots
         self._is_alone = self._is_alone and not is_idle
         slots = self.dispatch.free if take and not self._is_alone else 0
-        if not self._unrecorded and not (slots and _anything_due(now)):
+        if not self._unrecorded and not (slots and _lanes_with_work(now).exists()):
             return 0
         moved, departures = again_on_deadlock(lambda: self._round(slots, now))
         crashpoint("cycle.after_commit")
@@ -100,7 +100,11 @@ class Outbox:
     def _take(self, slots: int, now: datetime) -> list[Due]:
         """Lock what goes next: first tries of every lane, then retries; when there is none, a suspect by itself."""
         # An account that was made since they were read last is known in a second.
-        lanes = [lane_id for lane_id in _open_lanes(now) if lane_id in self._accounts]
+        lanes = [
+            lane_id
+            for lane_id in _lanes_with_work(now).values_list("id", flat=True)
+            if lane_id in self._accounts
+        ]
         taken = _take(lanes, PRIORITIES, slots, now)
         if not taken and slots == self.dispatch.slots:
             taken = _take(lanes, (SUSPECT,), 1, now)
@@ -127,20 +131,13 @@ def _fresh(read_at: datetime, now: datetime) -> bool:
     return timedelta() <= now - read_at < timedelta(seconds=1)
 
 
-def _anything_due(now: datetime) -> bool:
-    """One indexed question: an idle worker asks it fifty times a second."""
+def _lanes_with_work(now: datetime) -> QuerySet[Lane]:
+    """The open lanes in which something is due. One indexed question: an idle worker asks it fifty times a second."""
     due = Message.objects.filter(
         lane_id=OuterRef("pk"), state=State.WAITING, priority__in=(*PRIORITIES, SUSPECT), due_at__lte=now
     )
-    return _open(now).filter(Exists(due)).exists()
-
-
-def _open(now: datetime) -> QuerySet[Lane]:
-    return Lane.objects.filter(Q(closed_until=None) | Q(closed_until__lte=now))
-
-
-def _open_lanes(now: datetime) -> list[int]:
-    return list(_open(now).order_by("id").values_list("id", flat=True))
+    is_open = Q(closed_until=None) | Q(closed_until__lte=now)
+    return Lane.objects.filter(is_open, Exists(due)).order_by("id")
 
 
 def _close_lanes(closed: Mapping[int, tuple[datetime, str]]) -> None:
@@ -159,15 +156,12 @@ def _take(lanes: Sequence[int], priorities: Sequence[int], slots: int, now: date
                 return taken
             # Each lane gets its share of what is left, so that the first one cannot take all.
             share = -(-(slots - len(taken)) // (len(lanes) - number))
-            rows = Message.objects.due(lane_id=lane_id, priority=priority, now=now).order_by("due_at")[:share]
-            columns = (*Message.objects.held_columns(), *_DUE, "deadline_at")
-            locked = read_rows(rows.select_for_update(skip_locked=True), *columns)
-            taken += [Due._make((Held._make(row[:_HELD]), *row[_HELD:-1], moment(row[-1]))) for row in locked]
+            rows = Message.objects.take_due(_DUE, lane_id=lane_id, priority=priority, now=now, most=share)
+            taken += [Due._make((held, *values[:-1], moment(values[-1]))) for held, values in rows]
     return taken
 
 
-_HELD = len(Held._fields)
-_DUE = Due._fields[1:-1]
+_DUE = Due._fields[1:]
 
 
 def _departure(verdict: Go, accounts: Accounts) -> Departure:

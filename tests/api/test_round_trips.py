@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from clarion.flows import tenants
+from clarion.flows import accounts
 from clarion.models import GatewayAccount, Mailing, Tenant
 from tests.api.calls import (
     AHEAD,
@@ -259,7 +259,7 @@ def test_an_account_of_another_tenant_cannot_be_named(
     api: Client, other_tenant: Tenant, clock: Clock
 ) -> None:
     settings = {"base_url": "http://127.0.0.1:9", "token": "not-a-secret"}
-    tenants.add_account(other_tenant, name="theirs", gateway="probe", settings=settings, now=clock())
+    accounts.add(other_tenant, name="theirs", gateway="probe", settings=settings, now=clock())
 
     answer = ask(api, "POST", "/api/v1/mailings", {**MAILING, "gateway_account": "theirs"})
 

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +14,8 @@ from django.db import connections
 
 from clarion.lib import crashpoints
 
+# Between two looks whether a forked process has ended, s.
+LOOK = 0.005
 FORK = multiprocessing.get_context("fork")
 
 
@@ -42,10 +45,13 @@ class Forked:
         return self._process.exitcode
 
     def wait(self, timeout: float | None = None) -> int:
-        self._process.join(timeout)
-        if self._process.exitcode is None:
-            raise subprocess.TimeoutExpired("forked process", timeout or 0)
-        return self._process.exitcode
+        give_up = time.monotonic() + (float("inf") if timeout is None else timeout)
+        # Not by joining it: that waits for the children it has forked as well.
+        while (code := self.poll()) is None:
+            if time.monotonic() > give_up:
+                raise subprocess.TimeoutExpired("forked process", timeout or 0)
+            time.sleep(LOOK)
+        return code
 
     def terminate(self) -> None:
         self._process.terminate()

@@ -43,7 +43,7 @@ def _restart(rig: Rig, mailing: Mailing) -> None:
     crew.kill()
     crew.wait(PROCESS_PATIENCE)
     orphans = Worker.objects.filter(ended_at=None)
-    rig.wait(lambda: not orphans.exists(), "workers outlived their supervisor", patience=PROCESS_PATIENCE)
+    rig.wait(lambda: not orphans.exists(), "workers outlived their supervisor")
 
     crew = rig.start_crew()
     rig.wait_until_settled(mailing)

@@ -17,7 +17,7 @@ from django.db.models import Sum
 
 from clarion import sandbox, worker
 from clarion.flows import accounts, mailings, tenants
-from clarion.models import Attempt, Customer, Mailing, Message, State, Worker
+from clarion.models import Attempt, Customer, Mailing, MailingCount, Message, State, Worker
 from clarion.outbox import claims
 from clarion.supervisor import wait_until_listening
 from tests.faults import auditor
@@ -32,6 +32,8 @@ PROCESS_PATIENCE = 30.0
 LOOK = 0.005
 # The window of a mailing: no run reaches its end, s.
 WINDOW = 3600.0
+
+UNDER_WAY = (State.WAITING, State.SENDING)
 
 
 class Stuck(Exception):
@@ -190,13 +192,13 @@ class Rig:
         self._wait_while_moving(lambda: _is_settled(mailing))
 
     def _wait_while_moving(self, done: Callable[[], bool]) -> None:
-        before, since = (-1, -1), time.monotonic()
+        before, since = _progress(), time.monotonic()
         while not done():
-            seen = (self.taken(), Attempt.objects.count())
+            seen = _progress()
             if seen != before:
                 before, since = seen, time.monotonic()
             elif time.monotonic() - since > self.plan.patience:
-                raise Stuck(f"nothing moved for {self.plan.patience:g} s")
+                raise Stuck(f"no message came to an end for {self.plan.patience:g} s")
             # Each look costs the run a little, and a long run bears a later look.
             time.sleep(max(LOOK, self.plan.messages / 1_000_000))
 
@@ -253,11 +255,17 @@ def phone(number: int) -> str:
     return f"7000{number:07}"
 
 
+def _progress() -> tuple[int, int]:
+    """How many messages there are, and how many of them are on their way no more. Both only ever grow."""
+    counts = dict(MailingCount.objects.all().by_state())
+    return sum(counts.values()), sum(counts.values()) - sum(counts.get(state, 0) for state in UNDER_WAY)
+
+
 def _is_settled(mailing: Mailing) -> bool:
     mailing.refresh_from_db()
     if mailing.materialised_at is None:
         return False
-    under_way = mailing.counts.filter(state__in=(State.WAITING, State.SENDING))
+    under_way = mailing.counts.filter(state__in=UNDER_WAY)
     if under_way.aggregate(total=Sum("count"))["total"]:
         return False
     doubtful = mailing.counts.filter(state=State.UNKNOWN, count__gt=0).exists()

@@ -24,6 +24,10 @@ def hold(mailing: Mailing) -> None:
     GatewayAccount.objects.filter(pk=mailing.account_id).update(doubt="hold")
 
 
+def die(worker: Worker, clock: Clock) -> int:
+    return claims.rescue(Worker.objects.filter(pk=worker.pk), now=clock())
+
+
 def only(mailing: Mailing) -> Message:
     return mailing.message_set.get()
 
@@ -33,7 +37,7 @@ def test_what_a_dead_worker_was_sending_goes_again(tenant: Tenant, clock: Clock)
     in_flight(mailing, worker, clock)
     clock.pass_by(seconds=90)
 
-    rescued = claims.rescue(Worker.objects.filter(pk=worker.pk), now=clock())
+    rescued = die(worker, clock)
 
     row = only(mailing)
     assert rescued == 1
@@ -47,7 +51,7 @@ def test_the_death_is_kept_as_an_attempt(tenant: Tenant, clock: Clock) -> None:
     mailing, worker = due_messages(tenant, clock), enlist(clock)
     (before,) = in_flight(mailing, worker, clock)
 
-    claims.retire(worker, now=clock())
+    die(worker, clock)
 
     attempt = Attempt.objects.get()
     assert (attempt.message_id, attempt.number, attempt.worker_id) == (before.pk, 1, worker.pk)
@@ -59,7 +63,7 @@ def test_where_a_second_send_would_reach_a_person_it_is_held(tenant: Tenant, clo
     hold(mailing)
     in_flight(mailing, worker, clock)
 
-    claims.retire(worker, now=clock())
+    die(worker, clock)
 
     row = only(mailing)
     assert (row.state, row.reason, row.due_at) == (State.UNKNOWN, Reason.IN_DOUBT, mailing.ends_at)
@@ -72,7 +76,7 @@ def test_what_cannot_make_its_deadline_any_more_ends_in_doubt(tenant: Tenant, cl
     in_flight(mailing, worker, clock)
     clock.now = mailing.ends_at
 
-    claims.retire(worker, now=clock())
+    die(worker, clock)
 
     row = only(mailing)
     assert (row.state, row.reason, row.finished_at) == (State.EXPIRED, Reason.IN_DOUBT, clock())
@@ -89,7 +93,7 @@ def test_a_row_at_whose_sending_three_workers_died_is_sent_no_more(
         # Where the answer is held it is the last worker's death that counts.
         if only(mailing).worker_deaths == claims.POISON_DEATHS - 1 and policy == "hold":
             hold(mailing)
-        claims.rescue(Worker.objects.filter(pk=worker.pk), now=clock())
+        die(worker, clock)
 
     row = only(mailing)
     assert (row.state, row.reason, row.worker_deaths) == (State.DEAD, Reason.POISON, 3)
@@ -97,15 +101,43 @@ def test_a_row_at_whose_sending_three_workers_died_is_sent_no_more(
     assert audit.run(clock()) == []
 
 
+def test_the_last_try_of_a_suspect_goes_alone(
+    tenant: Tenant, probe: GatewayAccount, sender: RunningSender, clock: Clock, outbox: Outbox
+) -> None:
+    suspect = due_messages(tenant, clock)
+    for _ in range(claims.POISON_DEATHS - 1):
+        worker = enlist(clock)
+        in_flight(suspect, worker, clock)
+        die(worker, clock)
+    sender.switch("slow", delay=0.1)
+    others = due_messages(tenant, clock, 2)
+
+    first = outbox.cycle(now=clock())
+    meanwhile = [outbox.cycle(now=clock()), statuses(suspect)]
+    until_landed(outbox, 2)
+    then = [outbox.cycle(now=clock()), statuses(suspect)]
+    late_comer = due_messages(tenant, clock)
+    beside = outbox.cycle(now=clock())
+
+    assert (first, meanwhile) == (2, [0, {State.WAITING: 1}])
+    assert then == [3, {State.SENDING: 1}]
+    assert (beside, statuses(late_comer)) == (0, {State.WAITING: 1})
+    settle(outbox, clock)
+    assert statuses(suspect) == statuses(late_comer) == {State.ACCEPTED: 1}
+    assert statuses(others) == {State.ACCEPTED: 2}
+
+
 def test_what_an_orderly_stop_leaves_in_flight_goes_again_and_is_not_suspected(
     tenant: Tenant, clock: Clock
 ) -> None:
-    mailing, worker = due_messages(tenant, clock), enlist(clock)
-    in_flight(mailing, worker, clock)
+    mailing = due_messages(tenant, clock)
+    for _ in range(claims.POISON_DEATHS):
+        worker = enlist(clock)
+        in_flight(mailing, worker, clock)
+        claims.retire(worker, now=clock())
 
-    claims.retire(worker, now=clock())
-
-    assert (only(mailing).state, only(mailing).worker_deaths) == (State.WAITING, 0)
+    row = only(mailing)
+    assert (row.state, row.reason, row.worker_deaths, row.tries) == (State.WAITING, Reason.RETRY, 0, 3)
 
 
 def test_only_what_the_dead_one_held_is_rescued(tenant: Tenant, clock: Clock) -> None:
@@ -114,7 +146,7 @@ def test_only_what_the_dead_one_held_is_rescued(tenant: Tenant, clock: Clock) ->
     in_flight(of_dead, dead, clock)
     in_flight(of_living, living, clock)
 
-    rescued = claims.retire(dead, now=clock())
+    rescued = die(dead, clock)
 
     assert rescued == 2
     assert statuses(of_dead) == {State.WAITING: 2}
@@ -125,7 +157,7 @@ def test_the_dead_are_rescued_from_once(tenant: Tenant, clock: Clock) -> None:
     mailing, worker = due_messages(tenant, clock), enlist(clock)
     in_flight(mailing, worker, clock)
 
-    first, second = (claims.rescue(Worker.objects.filter(pk=worker.pk), now=clock()) for _ in range(2))
+    first, second = (die(worker, clock) for _ in range(2))
 
     assert (first, second) == (1, 0)
     assert only(mailing).worker_deaths == 1
@@ -138,14 +170,14 @@ def test_a_rescue_takes_the_same_number_of_questions_however_many_rows(
     in_flight(mailing, worker, clock)
 
     with django_assert_max_num_queries(14):  # type: ignore[attr-defined]
-        assert claims.retire(worker, now=clock()) == 40
+        assert die(worker, clock) == 40
 
 
 def test_a_worker_that_was_declared_dead_cannot_renew_its_lease(tenant: Tenant, clock: Clock) -> None:
     worker = enlist(clock)
 
     before = claims.renew(worker, lease_seconds=60)
-    claims.retire(worker, now=clock())
+    die(worker, clock)
 
     assert before is True
     assert claims.renew(worker, lease_seconds=60) is False
@@ -248,7 +280,7 @@ def test_what_stays_in_doubt_ends_at_its_deadline_and_not_before(tenant: Tenant,
     mailing, worker = due_messages(tenant, clock, 3), enlist(clock)
     hold(mailing)
     in_flight(mailing, worker, clock)
-    claims.retire(worker, now=clock())
+    die(worker, clock)
 
     before = claims.expire_unknown(now=mailing.ends_at - timedelta(microseconds=1))
     first = claims.expire_unknown(now=mailing.ends_at, most=2)

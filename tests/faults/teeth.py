@@ -1,0 +1,43 @@
+"""The fault runs can fail: for each protection the plan that has to miss it, and the words in which it says so."""
+
+from typing import NamedTuple
+
+from tests.faults.plans import Figures, Plan
+
+KILLS = Plan(scene="kills", messages=600, kills=2, in_flight=32, forked=True, patience=1.5)
+HELD = Plan(scene="kills", doubt="hold", messages=600, kills=4, in_flight=32, forked=True, patience=1.5)
+FREEZES = Plan(
+    scene="freezes",
+    messages=300,
+    kills=2,
+    in_flight=16,
+    delay=0.1,
+    lease=1.1,
+    forked=True,
+    patience=3.0,
+)
+POISON = Plan(scene="poison", messages=40, in_flight=8, workers=1, forked=True, patience=1.5)
+RESTARTS = Plan(scene="restarts", messages=600, kills=0, in_flight=16, forked=True, patience=1.5)
+
+
+class Tooth(NamedTuple):
+    """Without `protection` (see without.py) the plan has to end with `breach` among its breaches."""
+
+    protection: str
+    plan: Plan
+    breach: str
+
+    def bites(self, figures: Figures) -> bool:
+        return any(self.breach in found for found in figures.breaches)
+
+
+TEETH = [
+    Tooth("rescue", KILLS, "still open"),
+    Tooth("sending_first", HELD, "taken oftener than tried"),
+    Tooth("hold", HELD, "although doubtful sends are held"),
+    Tooth("fence", FREEZES, "own answer was refused"),
+    Tooth("may_take", FREEZES, "taken by a worker that was declared dead"),
+    Tooth("poison", POISON, "ended by themselves"),
+    Tooth("suspects", POISON, "not the deadly one alone"),
+    Tooth("parent", RESTARTS, "outlived their supervisor"),
+]

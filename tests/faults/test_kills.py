@@ -1,0 +1,64 @@
+"""The fault runs in small: real processes die in every way, and the sender's own ledger says what it cost.
+
+`make faults` does the same at full size and on every database.
+"""
+
+import os
+
+import pytest
+
+from tests.faults.plans import Figures, Plan
+from tests.faults.runner import carry_out
+
+pytestmark = [pytest.mark.database, pytest.mark.slow]
+
+
+def act(**plan: object) -> Figures:
+    """Act a plan out on the database of this leg."""
+    full = Plan(forked=True, patience=10, **plan)
+    return carry_out(full, server=os.environ.get("CLARION_DATABASE_URL", ""), timeout=50)
+
+
+def test_random_kills_lose_nothing_and_double_at_most_what_was_in_flight() -> None:
+    figures = act(scene="kills", messages=2_000, kills=3, in_flight=32)
+
+    assert figures.breaches == []
+    assert figures.lost == 0
+    assert figures.hits == 3
+    assert 0 < figures.duplicates <= 3 * 32
+
+
+def test_random_kills_double_nothing_where_doubtful_sends_are_held() -> None:
+    figures = act(scene="kills", doubt="hold", messages=2_000, kills=3, in_flight=32)
+
+    assert figures.breaches == []
+    assert (figures.lost, figures.duplicates) == (0, 0)
+    assert 0 < figures.doubtful <= 3 * 32
+
+
+def test_a_death_at_any_crash_point_is_made_good_by_the_next_start() -> None:
+    figures = act(scene="crash points", messages=50, in_flight=32, delay=0.04)
+
+    assert figures.breaches == []
+    assert figures.lost == 0
+
+
+def test_a_worker_that_was_frozen_past_its_lease_changes_nothing_when_it_goes_on() -> None:
+    figures = act(scene="freezes", messages=300, kills=2, in_flight=16, delay=0.1, lease=1.1)
+
+    assert figures.breaches == []
+    assert figures.late > 0
+
+
+def test_a_message_that_kills_three_workers_is_dead_and_all_others_are_sent() -> None:
+    figures = act(scene="poison", messages=60, in_flight=16)
+
+    assert figures.breaches == []
+    assert (figures.lost, figures.dead) == (0, 1)
+
+
+def test_restarts_in_good_order_lose_nothing_and_double_nothing() -> None:
+    figures = act(scene="restarts", messages=1_000, kills=3, in_flight=16)
+
+    assert figures.breaches == []
+    assert (figures.lost, figures.duplicates, figures.doubtful) == (0, 0, 0)
