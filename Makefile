@@ -10,7 +10,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 # `-n auto`: one worker for each core.
-PYTEST := $(BIN)/pytest -n auto --durations=10
+PYTEST := $(BIN)/pytest -n auto --dist loadgroup --durations=10
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile

@@ -191,10 +191,17 @@ def _survive(step: Callable[[], int]) -> int | None:
     try:
         return step()
     except (DatabaseError, InterfaceError) as error:
-        log.warning("database_unavailable", error=type(error).__name__, detail=str(error)[:200])
+        log.warning("database_unavailable", error=type(error).__name__, code=_code(error))
         connection.close()
         time.sleep(DATABASE_PAUSE)
         return None
+
+
+def _code(error: DatabaseError | InterfaceError) -> str:
+    """What the database calls the error. Its sentence is left out: some repeat the values, and so an address."""
+    cause = error.__cause__
+    number = error.args[0] if error.args and isinstance(error.args[0], int) else ""
+    return str(getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None) or number)
 
 
 def _stop_with_parent(fd: int, stop: threading.Event) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from django.core.management import call_command
 from clarion.checks import LOOPBACK
 from clarion.cli.output import FAILED, REFUSED, err, now, out, stop
 from clarion.flows import first_start
+from clarion.flows.callers import DEVELOPMENT_TENANT
 from clarion.settings import child_environment
 from clarion.supervisor import Child, PortTaken, Supervisor, probe_port, wait_until_listening
 
@@ -68,6 +70,7 @@ def web(parent_fd: Annotated[int | None, typer.Option(hidden=True)] = None) -> N
         port=settings.CLARION.port,
         loop="uvloop",
         http="httptools",
+        ws="none",
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -85,8 +88,10 @@ def prepare_database() -> None:
 
 
 def _card(address: str, welcome: first_start.Welcome, *, is_dev: bool) -> None:
-    key = welcome.key or "made at the first start; clarion keys add makes another"
-    password = welcome.password or "shown at the first start; python manage.py changepassword sets another"
+    # As it was called: a fresh checkout's own one is not on the PATH.
+    program = os.path.relpath(sys.argv[0]) if os.sep in sys.argv[0] else sys.argv[0]
+    key = welcome.key or f"shown at the first start; {program} keys add {DEVELOPMENT_TENANT} makes another"
+    password = welcome.password or "shown at the first start"
     header = "" if is_dev else f" -H 'Authorization: Bearer {welcome.key or 'YOUR-KEY'}'"
     body = '{"phone":"70000000001","operator_code":"900","timezone":"Europe/Berlin"}'
     lines = [

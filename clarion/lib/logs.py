@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from typing import Any
+from typing import Any, BinaryIO, TextIO, cast
 
 import msgspec
 import structlog
@@ -28,10 +28,10 @@ def set_up(*, level: str, form: str) -> None:
         last: list[Any] = [
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
         ]
-        factory: Any = structlog.PrintLoggerFactory(sys.stderr)
+        factory: Any = structlog.PrintLoggerFactory(cast("TextIO", _StandardError()))
     else:
         last = [structlog.processors.format_exc_info, _as_json]
-        factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
+        factory = structlog.BytesLoggerFactory(cast("BinaryIO", _StandardError()))
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
@@ -40,6 +40,19 @@ def set_up(*, level: str, form: str) -> None:
     )
     # What libraries log (uvicorn, Django) is rare and goes the plain way.
     logging.basicConfig(level=max(_LEVELS[level], logging.WARNING), stream=sys.stderr, force=True)
+
+
+class _StandardError:
+    """Standard error as it is when a line is written, not as it was when the logs were set up."""
+
+    def write(self, line: str | bytes) -> None:
+        if isinstance(line, str):
+            sys.stderr.write(line)
+        else:
+            sys.stderr.buffer.write(line)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def _as_json(_logger: Any, _method: str, event: dict[str, Any]) -> bytes:

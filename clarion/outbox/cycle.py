@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from clarion.lib.crashpoints import crashpoint
+from clarion.lib.sending import Misconfigured
 from clarion.models import Attempt, GatewayAccount, Lane, Message, State
 from clarion.models.bulk import moment
 from clarion.models.moves import Move, move
@@ -73,14 +74,14 @@ class Outbox:
             # Together, because most of what one adds to the counters the other takes away.
             move(Message, [*recorded, *(self._step(verdict, now) for verdict in verdicts)])
             crashpoint("cycle.before_commit")
-        departures = [_departure(verdict, accounts) for verdict in verdicts if isinstance(verdict, Go)]
+        departures = [_departure(verdict, self._accounts) for verdict in verdicts if isinstance(verdict, Go)]
         return len(recorded) + len(verdicts), departures
 
     def _record(self, accounts: Accounts, now: datetime) -> list[Move]:
         """Write what the answers say of lanes and tries, and return what they make of the rows."""
         if not self._unrecorded:
             return []
-        _close_lanes(landing.lanes_to_close(self._unrecorded))
+        _close_lanes(landing.lanes_to_close(self._still_true(self._unrecorded)))
         held = {row.id: row for row in Message.objects.lock([result.id for result in self._unrecorded])}
         policies = doubt.policies(accounts.values())
         effects = landing.effects(
@@ -89,6 +90,22 @@ class Outbox:
         Attempt.objects.bulk_create(effects.attempts)
         crashpoint("record.before_commit")
         return effects.moves
+
+    def _still_true(self, landings: list[Landing]) -> list[Landing]:
+        """Leave out what was refused under settings that were changed meanwhile: it says nothing of the new ones."""
+        refused = {each.lane_id for each in landings if isinstance(each.result, Misconfigured)}
+        if not refused:
+            return landings
+        # Who changes an account opens its lane in the same transaction, and so comes before this or after it.
+        list(Lane.objects.select_for_update().filter(pk__in=refused).order_by("pk"))
+        accounts = GatewayAccount.objects.filter(lane_id__in=refused)
+        sealed = dict(accounts.values_list("lane_id", "sealed_settings"))
+        self._accounts_read_at = None
+        return [
+            each
+            for each in landings
+            if not isinstance(each.result, Misconfigured) or each.sealed_settings == sealed[each.lane_id]
+        ]
 
     def _known_accounts(self, now: datetime) -> Accounts:
         """The gateway accounts by lane, read again every second: a changed key counts from the next one on."""
@@ -99,12 +116,11 @@ class Outbox:
 
     def _take(self, slots: int, now: datetime) -> list[Due]:
         """Lock what goes next: first tries of every lane, then retries; when there is none, a suspect by itself."""
-        # An account that was made since they were read last is known in a second.
-        lanes = [
-            lane_id
-            for lane_id in _lanes_with_work(now).values_list("id", flat=True)
-            if lane_id in self._accounts
-        ]
+        lanes = list(_lanes_with_work(now).values_list("id", flat=True))
+        if not self._accounts.keys() >= set(lanes):
+            # One was made since they were read last.
+            self._accounts_read_at = None
+            self._known_accounts(now)
         taken = _take(lanes, PRIORITIES, slots, now)
         if not taken and slots == self.dispatch.slots:
             taken = _take(lanes, (SUSPECT,), 1, now)

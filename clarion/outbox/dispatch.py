@@ -122,6 +122,7 @@ class Dispatch:
             result=result,
             started_at=started_at,
             ended_at=self._clock(),
+            sealed_settings=departure.account.sealed_settings,
         )
         self._landings.append(landing)
         self.landed.set()

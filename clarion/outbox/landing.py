@@ -40,6 +40,8 @@ class Landing(NamedTuple):
     result: Receipt | SendError | TooLate
     started_at: datetime
     ended_at: datetime
+    # Those it was sent with, as they are stored.
+    sealed_settings: str
 
 
 @dataclass

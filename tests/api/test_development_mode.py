@@ -83,15 +83,15 @@ def test_this_machine_goes_by_these_names(host: str) -> None:
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "null", "http://localhost.evil.example", "http://[", "x"]
 )
-@pytest.mark.parametrize("path", ["/api/v1/clients", "/api/", "/admin/", "/docs"])
-def test_a_page_of_another_site_is_refused(origin: str, path: str) -> None:
-    answers = [
-        ask(here(), "POST", path, CLIENT, Origin=origin),
-        ask(here(), "OPTIONS", path, Origin=origin),
-        ask(here(), "GET", path, Origin=origin),
-    ]
+def test_a_page_of_another_site_is_refused(origin: str) -> None:
+    for path in ("/api/v1/clients", "/api/", "/admin/", "/docs"):
+        answers = [
+            ask(here(), "POST", path, CLIENT, Origin=origin),
+            ask(here(), "OPTIONS", path, Origin=origin),
+            ask(here(), "GET", path, Origin=origin),
+        ]
 
-    assert [refusal(answer, 403)["code"] for answer in answers] == ["cross_site"] * 3
+        assert [refusal(answer, 403)["code"] for answer in answers] == ["cross_site"] * 3
     assert not Tenant.objects.exists()
 
 

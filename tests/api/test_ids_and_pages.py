@@ -1,5 +1,6 @@
 """Ids, limits and cursors in paths and queries: whatever is sent, the answer is 200, 400 or 404."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -26,10 +27,9 @@ WRAPPED = ("/api/v1/clients", "/api/v1/mailings/list", "/api/v1/messages")
 NO_IDS = ["0", "-1", "1.5", "x", "%00", "null", "1e3", "٣", "9" * 19, str(2**63), "9" * 40, "9" * 5_000]
 
 
-@pytest.mark.parametrize("path", ROWS)
 @pytest.mark.parametrize("row_id", NO_IDS)
-def test_what_is_no_id_names_nothing(api: Client, path: str, row_id: str) -> None:
-    for slash in ("", "/"):
+def test_what_is_no_id_names_nothing(api: Client, row_id: str) -> None:
+    for path, slash in itertools.product(ROWS, ("", "/")):
         assert refusal(api.get(f"{path}/{row_id}{slash}"), 404)["code"] == "not_found"
 
 
@@ -40,7 +40,6 @@ def test_an_id_in_a_query_that_can_be_none_is_refused(api: Client, member: str, 
         assert wrong_members(api.get(f"{path}?{member}={value}")) == {member}
 
 
-@pytest.mark.parametrize("path", [*BARE, *WRAPPED])
 @pytest.mark.parametrize(
     ("query", "members"),
     [
@@ -54,8 +53,9 @@ def test_an_id_in_a_query_that_can_be_none_is_refused(api: Client, member: str, 
         ("limit=" + "9" * 5_000, {"limit"}),
     ],
 )
-def test_a_wrong_limit_or_cursor_is_refused(api: Client, path: str, query: str, members: set[str]) -> None:
-    assert wrong_members(api.get(f"{path}?{query}")) == members
+def test_a_wrong_limit_or_cursor_is_refused(api: Client, query: str, members: set[str]) -> None:
+    for path in (*BARE, *WRAPPED):
+        assert wrong_members(api.get(f"{path}?{query}")) == members
 
 
 @pytest.mark.parametrize("query", ["q=%00", "tag=%00", "q=" + "x" * 256, "q=" + "x" * 60_000])

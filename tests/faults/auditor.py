@@ -25,9 +25,7 @@ class Row(NamedTuple):
     @property
     def is_doubtful(self) -> bool:
         """Whether the record says that it may have arrived."""
-        return self.state == State.UNKNOWN or (
-            self.state == State.EXPIRED and self.reason == Reason.IN_DOUBT
-        )
+        return self.state == State.UNKNOWN or (self.state == State.EXPIRED and self.reason == Reason.IN_DOUBT)
 
     @property
     def is_dead(self) -> bool:
@@ -70,9 +68,7 @@ def _accounts(rows: dict[int, Row], taken: dict[int, int], figures: Figures) -> 
     yield from _named("taken by the sender, and not on record as sent or doubtful", unsaid)
 
 
-def _tries(
-    mailing: Mailing, rows: dict[int, Row], taken: dict[int, int], figures: Figures
-) -> Iterator[str]:
+def _tries(mailing: Mailing, rows: dict[int, Row], taken: dict[int, int], figures: Figures) -> Iterator[str]:
     """Every try ended exactly once: by the answer that the row shows, or by an attempt that says how."""
     ended: dict[int, list[int]] = defaultdict(list)
     late: dict[int, list[int]] = defaultdict(list)

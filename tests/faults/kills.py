@@ -76,7 +76,14 @@ def all_plans(messages: int, kills: int, seed: int) -> Iterator[Plan]:
     yield Plan(scene="crash points", messages=50, seed=seed, delay=0.1)
     for doubt in ("resend", "hold"):
         yield Plan(
-            scene="freezes", doubt=doubt, messages=2_000, kills=4, seed=seed, in_flight=16, delay=0.2, lease=2.0
+            scene="freezes",
+            doubt=doubt,
+            messages=2_000,
+            kills=4,
+            seed=seed,
+            in_flight=16,
+            delay=0.2,
+            lease=2.0,
         )
     yield Plan(scene="poison", messages=2_000, seed=seed, in_flight=64)
     yield Plan(scene="restarts", messages=20_000, kills=6, seed=seed, in_flight=64)
@@ -89,7 +96,10 @@ def is_missed(tooth: Tooth, server: str) -> bool:
     except SceneFailed as error:
         figures = Figures(scene=tooth.plan.scene, doubt="", breaches=[f"the run itself failed: {error}"])
     seen = tooth.bites(figures)
-    print(f"   without {tooth.protection}: " + ("seen" if seen else f"BROKEN, NOT SEEN: {figures.breaches}"), flush=True)
+    print(
+        f"   without {tooth.protection}: " + ("seen" if seen else f"BROKEN, NOT SEEN: {figures.breaches}"),
+        flush=True,
+    )
     return seen
 
 

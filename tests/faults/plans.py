@@ -37,7 +37,7 @@ class Figures(msgspec.Struct, kw_only=True):
     in_flight: int = 0
     # Neither taken by the sender nor on record as doubtful.
     lost: int = 0
-    # Σ (times taken − 1) over all messages, by the sender's own count.
+    # Σ (times taken - 1) over all messages, by the sender's own count.
     duplicates: int = 0
     # The most duplicates that so many kills may cost.
     bound: int = 0

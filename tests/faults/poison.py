@@ -28,6 +28,8 @@ def poison(plan: Plan, folder: Path) -> Figures:
         rig.judge(mailing, figures)
         rig.count_deaths(figures, asked=POISON_DEATHS)
         dead = Message.objects.filter(mailing=mailing, state=State.DEAD, reason=Reason.POISON)
-        if plan.doubt == "resend" and list(dead.values_list("customer_id", flat=True)) != [rig.customer_id(deadly.DEADLY_NUMBER)]:
+        if plan.doubt == "resend" and list(dead.values_list("customer_id", flat=True)) != [
+            rig.customer_id(deadly.DEADLY_NUMBER)
+        ]:
             figures.breaches.append(f"{len(dead)} messages ended as poison, not the deadly one alone")
     return figures

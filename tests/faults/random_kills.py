@@ -19,7 +19,8 @@ def random_kills(plan: Plan, folder: Path) -> Figures:
     figures = figures_of(plan)
     with Rig(plan, folder) as rig:
         marks = sorted(
-            rig.rng.randrange(int(FIRST * plan.messages), int(LAST * plan.messages)) for _ in range(plan.kills)
+            rig.rng.randrange(int(FIRST * plan.messages), int(LAST * plan.messages))
+            for _ in range(plan.kills)
         )
         crew = rig.start_crew()
         mailing = rig.create_mailing()

@@ -1,5 +1,6 @@
 """A throw-away installation under fire: customers, a sender in a process of its own, workers that die, and time."""
 
+import contextlib
 import os
 import signal
 import time
@@ -154,10 +155,8 @@ class Rig:
 
     @staticmethod
     def signal(pid: int, number: signal.Signals) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
-        except ProcessLookupError:
-            pass
 
     # ------------------------------------------------------------ what is waited for
 

@@ -83,7 +83,10 @@ def _execute(server: str, statement: str) -> None:
             connection.execute(statement.encode())
         return
     at = urlsplit(server)
-    with pymysql.connect(
-        host=at.hostname, port=at.port or 3306, user=at.username, password=at.password or ""
-    ) as connection, connection.cursor() as cursor:
+    with (
+        pymysql.connect(
+            host=at.hostname, port=at.port or 3306, user=at.username, password=at.password or ""
+        ) as connection,
+        connection.cursor() as cursor,
+    ):
         cursor.execute(statement)

@@ -32,9 +32,9 @@ def supervise(workers: int, *, forked: bool = False, lacking: str = "") -> None:
     supervisor.PAUSES = (0.0,)
     children = [Child(f"worker {number}", ["worker"]) for number in range(1, workers + 1)]
     kind = Forking if forked else Supervisor
-    kind(
-        children, environment=dict(os.environ), drain_seconds=settings.CLARION.drain_seconds
-    ).run(lambda: None)
+    kind(children, environment=dict(os.environ), drain_seconds=settings.CLARION.drain_seconds).run(
+        lambda: None
+    )
 
 
 def _work(pipe_out: int, pipe_in: int) -> None:

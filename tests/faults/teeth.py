@@ -11,8 +11,8 @@ FREEZES = Plan(
     messages=300,
     kills=2,
     in_flight=16,
-    delay=0.1,
-    lease=1.1,
+    delay=0.2,
+    lease=1.5,
     forked=True,
     patience=3.0,
 )

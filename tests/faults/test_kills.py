@@ -44,7 +44,7 @@ def test_a_death_at_any_crash_point_is_made_good_by_the_next_start() -> None:
 
 
 def test_a_worker_that_was_frozen_past_its_lease_changes_nothing_when_it_goes_on() -> None:
-    figures = act(scene="freezes", messages=300, kills=2, in_flight=16, delay=0.1, lease=1.1)
+    figures = act(scene="freezes", messages=300, kills=2, in_flight=16, delay=0.2, lease=1.5)
 
     assert figures.breaches == []
     assert figures.late > 0

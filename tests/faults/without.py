@@ -55,8 +55,16 @@ def fence() -> None:
 
 
 def may_take() -> None:
-    """Whoever was declared dead goes on taking messages until it notices."""
+    """Whoever was declared dead goes on taking messages until it notices, which it does late."""
+    honest = claims.renew
+
+    def renew(worker: Any, *, lease_seconds: float) -> bool:
+        renewed = honest(worker, lease_seconds=lease_seconds)
+        time.sleep(0 if renewed else 0.3)  # two rounds; often it notices before the first
+        return renewed
+
     claims.may_take = lambda worker_id: True  # type: ignore[assignment]
+    claims.renew = renew  # type: ignore[assignment]
 
 
 def poison() -> None:

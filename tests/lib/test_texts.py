@@ -160,3 +160,8 @@ def test_the_longest_text_that_is_allowed_is_made():
 
 def test_a_text_is_compiled_once():
     assert compile_text("Hello {{ tag }}") is compile_text("Hello {{ tag }}")
+
+
+def test_a_text_with_more_places_than_anybody_needs_is_refused_before_it_is_read():
+    with pytest.raises(BadText, match="at most 200 places"):
+        compile_text("{{" * 5_000)

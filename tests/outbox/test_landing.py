@@ -40,6 +40,7 @@ def landing(
         result=result,
         started_at=NOW - timedelta(seconds=1),
         ended_at=NOW,
+        sealed_settings="",
     )
 
 
