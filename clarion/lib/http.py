@@ -49,6 +49,10 @@ OWN_HEADERS = frozenset(
 )
 
 
+# Among the arguments of a CancelledError: the call was cancelled before the first byte of its request was written.
+UNWRITTEN = "unwritten"
+
+
 class HttpClient:
     """Sends POST requests over kept-alive connections; open it inside the event loop that uses it.
 
@@ -139,6 +143,11 @@ class HttpClient:
                     raise
                 connection.release()  # closes it when its state forbids another request
                 return answer
+        except asyncio.CancelledError as error:
+            if not written:
+                # Whoever cancelled may want to know that nothing has left.
+                error.args = (*error.args, UNWRITTEN)
+            raise
         except Exception as error:
             raise (_lost(error, seconds) if written else _not_sent(error)) from None
 

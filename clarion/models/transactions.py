@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 Result = TypeVar("Result")
 
@@ -17,6 +17,9 @@ _NUMBERS = {1213, 1205}
 
 def again_on_deadlock(transaction: Callable[[], Result]) -> Result:
     """Run the whole transaction, again if the database ended it to untangle a lock; at most five times."""
+    if connection.in_atomic_block:
+        # A deadlock ended the outer transaction with ours: only whoever opened it can begin again.
+        return transaction()
     for remaining in reversed(range(MOST_TRIES)):
         try:
             return transaction()

@@ -5,6 +5,8 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+import structlog
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
@@ -12,8 +14,11 @@ from clarion.lib.crashpoints import crashpoint
 from clarion.models import Attempt, Message, State, Worker
 from clarion.models.moves import Move, move
 from clarion.models.outgoing import FIRST_TRY, SUSPECT, Held, Reason
+from clarion.models.transactions import again_on_deadlock
 from clarion.outbox import doubt
 from clarion.outbox.gate import is_too_late
+
+log = structlog.get_logger()
 
 # After so many deaths with the same row in flight, the last one alone, the row is taken to be the cause.
 POISON_DEATHS = 3
@@ -55,6 +60,8 @@ def rescue_lapsed(*, now: datetime) -> int:
     lapsed = Q(lease_until__lt=lease_clock())
     if connection.vendor == "sqlite":
         lapsed |= ~Q(boot_id=boot_id())
+        # Where a run of the machine has no id: the clock begins anew with it, and no lease lies so far ahead.
+        lapsed |= Q(lease_until__gt=lease_clock() + settings.CLARION.lease_seconds)
     return rescue(Worker.objects.filter(lapsed), now=now)
 
 
@@ -69,6 +76,13 @@ def rescue(workers: QuerySet[Worker], *, now: datetime, is_death: bool = True) -
     Under `resend` a row goes again, under `hold` it becomes unknown. One transaction: whoever looks sees the
     worker dead and its rows free, or neither.
     """
+    rescued = again_on_deadlock(lambda: _rescue(workers, now, is_death))
+    if rescued:
+        crashpoint("rescue.after_commit")
+    return rescued
+
+
+def _rescue(workers: QuerySet[Worker], now: datetime, is_death: bool) -> int:
     with transaction.atomic():
         alive = workers.filter(ended_at=None).select_for_update().order_by("id")
         dead = list(alive.values_list("id", flat=True))
@@ -80,7 +94,8 @@ def rescue(workers: QuerySet[Worker], *, now: datetime, is_death: bool = True) -
         held = [row for row in held if row.state == State.SENDING and row.worker_id in dead]
         _free(held, now=now, is_death=is_death)
         crashpoint("rescue.before_commit")
-    crashpoint("rescue.after_commit")
+    for row in held:
+        log.warning("message_rescued", message_id=row.id, mailing_id=row.owner_id, worker_id=row.worker_id)
     return len(held)
 
 
@@ -113,7 +128,7 @@ def _free(held: list[Held], *, now: datetime, is_death: bool) -> None:
                 worker_id=row.worker_id,
                 started_at=message.sending_at,
                 ended_at=now,
-                outcome="worker_died",
+                outcome="worker_died" if is_death else "worker_stopped",
                 detail="The worker ended between the start of this try and its answer.",
             )
         )
@@ -123,6 +138,10 @@ def _free(held: list[Held], *, now: datetime, is_death: bool) -> None:
 
 def expire_unknown(*, now: datetime, most: int = 1000) -> int:
     """Close what stayed in doubt until its deadline; return how many rows. `most` bounds one transaction."""
+    return again_on_deadlock(lambda: _expire_unknown(now, most))
+
+
+def _expire_unknown(now: datetime, most: int) -> int:
     with transaction.atomic():
         overdue = Message.objects.filter(state=State.UNKNOWN, due_at__lte=now).order_by("id")[:most]
         held = Message.objects.lock(list(overdue.values_list("id", flat=True)))
@@ -153,6 +172,6 @@ def lease_clock() -> float:
 
 
 def boot_id() -> str:
-    """Return what identifies this run of the machine; where it has no id, an empty text."""
+    """Return what identifies this run of the machine, on Linux; elsewhere an empty text."""
     path = Path("/proc/sys/kernel/random/boot_id")
     return path.read_text().strip() if path.exists() else ""

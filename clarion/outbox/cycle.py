@@ -4,24 +4,25 @@ The sends themselves begin after the commit, in `dispatch`. A round that fails c
 """
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db import DatabaseError, transaction
 
 from clarion.lib.crashpoints import crashpoint
-from clarion.lib.sending import Misconfigured
+from clarion.lib.sending import Misconfigured, Receipt
 from clarion.models import Attempt, GatewayAccount, Lane, Message, State
 from clarion.models.bulk import moment
 from clarion.models.moves import Move, move
-from clarion.models.outgoing import PRIORITIES, SUSPECT
+from clarion.models.outgoing import PRIORITIES, SUSPECT, Reason
 from clarion.models.transactions import again_on_deadlock
-from clarion.outbox import claims, doubt, landing
+from clarion.outbox import claims, doubt, landing, lanes
 from clarion.outbox.dispatch import Departure, Dispatch
 from clarion.outbox.gate import Due, Go, Verdict, ask
 from clarion.outbox.landing import Landing
+from clarion.outbox.lanes import OpenLane
 
 log = structlog.get_logger()
 
@@ -38,6 +39,11 @@ class Outbox:
         self._unrecorded: list[Landing] = []
         # A suspect is under way, and nothing else may be.
         self._is_alone = False
+        # Lanes that have to show that they work again.
+        self._on_trial: set[int] = set()
+        # What left and is not recorded yet; and whether a round failed in such a way that it may have been written.
+        self._in_hand: set[int] = set()
+        self._is_in_doubt = False
         self._accounts: Accounts = {}
         self._accounts_read_at: datetime | None = None
 
@@ -52,16 +58,24 @@ class Outbox:
         is_idle = self.dispatch.free == self.dispatch.slots
         self._is_alone = self._is_alone and not is_idle
         slots = self.dispatch.free if take and not self._is_alone else 0
-        if not self._unrecorded and not (slots and _lanes_with_work(now).exists()):
+        if not (self._unrecorded or self._is_in_doubt or (slots and lanes.with_work(now))):
             return 0
-        moved, departures = again_on_deadlock(lambda: self._round(slots, now))
+        try:
+            moved, departures = again_on_deadlock(lambda: self._round(slots, now))
+        except DatabaseError:
+            # The connection may have died after the commit and before the answer to it.
+            self._is_in_doubt = True
+            raise
+        self._is_in_doubt = False
         crashpoint("cycle.after_commit")
         if self._unrecorded:
             crashpoint("record.after_commit")
-        for result in self._unrecorded:
-            _log_landing(result, self.worker_id)
-        self._unrecorded = []
+        recorded, self._unrecorded = self._unrecorded, []
+        self._in_hand -= {each.id for each in recorded}
+        self._in_hand |= {departure.id for departure in departures}
         self.dispatch.start(departures)
+        for result in recorded:
+            _log_landing(result, self.worker_id)
         return moved
 
     def _round(self, slots: int, now: datetime) -> tuple[int, list[Departure]]:
@@ -70,6 +84,8 @@ class Outbox:
             if slots and not claims.may_take(self.worker_id):
                 slots = 0
             recorded = self._record(accounts, now)
+            if self._is_in_doubt:
+                self._put_back_strays(now)
             verdicts = ask(self._take(slots, now), now=now)
             # Together, because most of what one adds to the counters the other takes away.
             move(Message, [*recorded, *(self._step(verdict, now) for verdict in verdicts)])
@@ -81,7 +97,12 @@ class Outbox:
         """Write what the answers say of lanes and tries, and return what they make of the rows."""
         if not self._unrecorded:
             return []
-        _close_lanes(landing.lanes_to_close(self._still_true(self._unrecorded)))
+        lanes.close(landing.lanes_to_close(self._still_true(self._unrecorded)))
+        passed = {
+            each.lane_id for each in self._unrecorded if isinstance(each.result, Receipt)
+        } & self._on_trial
+        if passed:
+            lanes.pass_trial(passed, now)
         held = {row.id: row for row in Message.objects.lock([result.id for result in self._unrecorded])}
         policies = doubt.policies(accounts.values())
         effects = landing.effects(
@@ -90,6 +111,12 @@ class Outbox:
         Attempt.objects.bulk_create(effects.attempts)
         crashpoint("record.before_commit")
         return effects.moves
+
+    def _put_back_strays(self, now: datetime) -> None:
+        """Let rows wait again that a round wrote as `sending` whose commit was not answered: none of them left."""
+        mine = Message.objects.filter(state=State.SENDING, worker_id=self.worker_id)
+        held = Message.objects.lock(list(mine.exclude(pk__in=self._in_hand).values_list("pk", flat=True)))
+        move(Message, [Move(row, State.WAITING, Reason.RETRY, {"due_at": now}) for row in held])
 
     def _still_true(self, landings: list[Landing]) -> list[Landing]:
         """Leave out what was refused under settings that were changed meanwhile: it says nothing of the new ones."""
@@ -116,16 +143,43 @@ class Outbox:
 
     def _take(self, slots: int, now: datetime) -> list[Due]:
         """Lock what goes next: first tries of every lane, then retries; when there is none, a suspect by itself."""
-        lanes = list(_lanes_with_work(now).values_list("id", flat=True))
-        if not self._accounts.keys() >= set(lanes):
+        if not slots:
+            return []
+        open_lanes = lanes.with_work(now)
+        if not self._accounts.keys() >= {lane.id for lane in open_lanes}:
             # One was made since they were read last.
             self._accounts_read_at = None
             self._known_accounts(now)
-        taken = _take(lanes, PRIORITIES, slots, now)
+        self._on_trial = {lane.id for lane in open_lanes if lane.is_on_trial}
+        taken: list[Due] = []
+        for priority in PRIORITIES:
+            self._take_fairly(open_lanes, priority, slots, now, taken)
         if not taken and slots == self.dispatch.slots:
-            taken = _take(lanes, (SUSPECT,), 1, now)
+            for lane in open_lanes[:1]:
+                taken = _take_due(lane.id, SUSPECT, 1, now)
             self._is_alone = bool(taken)
         return taken
+
+    def _take_fairly(
+        self, open_lanes: Sequence[OpenLane], priority: int, slots: int, now: datetime, taken: list[Due]
+    ) -> None:
+        """Take each lane's fair share; then what is left over, save the part that is kept for newcomers."""
+        under_way = Counter(self.dispatch.under_way)
+        under_way.update(due.lane_id for due in taken)
+        everything = self.dispatch.slots
+        hungry: list[OpenLane] = []
+        for lane in open_lanes:
+            room = lane.room(slots=everything, lanes=len(open_lanes), under_way=under_way[lane.id])
+            share = min(room, slots - len(taken))
+            got = _take_due(lane.id, priority, share, now)
+            taken += got
+            if got and len(got) == share and not lane.is_on_trial:
+                hungry.append(lane)
+        spare = slots - len(taken) - (everything - lanes.most_of_one(everything))
+        for lane in hungry:
+            got = _take_due(lane.id, priority, spare, now)
+            taken += got
+            spare -= len(got)
 
     def _step(self, verdict: Verdict, now: datetime) -> Move:
         held = verdict.due.held
@@ -147,37 +201,15 @@ def _fresh(read_at: datetime, now: datetime) -> bool:
     return timedelta() <= now - read_at < timedelta(seconds=1)
 
 
-def _lanes_with_work(now: datetime) -> QuerySet[Lane]:
-    """The open lanes in which something is due. One indexed question: an idle worker asks it fifty times a second."""
-    due = Message.objects.filter(
-        lane_id=OuterRef("pk"), state=State.WAITING, priority__in=(*PRIORITIES, SUSPECT), due_at__lte=now
-    )
-    is_open = Q(closed_until=None) | Q(closed_until__lte=now)
-    return Lane.objects.filter(is_open, Exists(due)).order_by("id")
-
-
-def _close_lanes(closed: Mapping[int, tuple[datetime, str]]) -> None:
-    for lane_id, (until, because) in sorted(closed.items()):
-        # An answer that was long under way must not open what another one closed for longer.
-        shorter = Q(closed_until=None) | Q(closed_until__lt=until)
-        Lane.objects.filter(shorter, pk=lane_id).update(closed_until=until, closed_because=because)
-
-
-def _take(lanes: Sequence[int], priorities: Sequence[int], slots: int, now: datetime) -> list[Due]:
-    """Lock up to `slots` due rows: those of the first priority, of every lane, before those of the next."""
-    taken: list[Due] = []
-    for priority in priorities:
-        for number, lane_id in enumerate(lanes):
-            if len(taken) >= slots:
-                return taken
-            # Each lane gets its share of what is left, so that the first one cannot take all.
-            share = -(-(slots - len(taken)) // (len(lanes) - number))
-            rows = Message.objects.take_due(_DUE, lane_id=lane_id, priority=priority, now=now, most=share)
-            taken += [Due._make((held, *values[:-1], moment(values[-1]))) for held, values in rows]
-    return taken
-
-
+# What is read of a due row besides what is known of every held one.
 _DUE = Due._fields[1:]
+
+
+def _take_due(lane_id: int, priority: int, most: int, now: datetime) -> list[Due]:
+    if most <= 0:
+        return []
+    rows = Message.objects.take_due(_DUE, lane_id=lane_id, priority=priority, now=now, most=most)
+    return [Due._make((held, *values[:-1], moment(values[-1]))) for held, values in rows]
 
 
 def _departure(verdict: Go, accounts: Accounts) -> Departure:

@@ -7,6 +7,7 @@ It sees no database: whatever it sends was committed as `sending` before. Nothin
 import asyncio
 import threading
 import traceback
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -17,8 +18,8 @@ import uvloop
 from clarion import gateways
 from clarion.gateways import Gateway, MessageContent
 from clarion.lib.crashpoints import crashpoint
-from clarion.lib.http import HttpClient
-from clarion.lib.sending import InDoubt, Misconfigured, Receipt, SendError
+from clarion.lib.http import UNWRITTEN, HttpClient
+from clarion.lib.sending import InDoubt, Misconfigured, NotSent, Receipt, SendError
 from clarion.models import GatewayAccount
 from clarion.outbox.gate import LEAST_TIME
 from clarion.outbox.landing import Landing, TooLate
@@ -50,8 +51,9 @@ class Dispatch:
         self.slots = slots
         self.landed = threading.Event()
         self._clock = clock
-        self._landings: list[Landing] = []
-        self._under_way = 0
+        self._landings: deque[Landing] = deque()
+        # Sends whose landing was not taken yet, by lane.
+        self.under_way: Counter[int] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closing = False
         self._ways_out: dict[int, tuple[str, Gateway]] = {}
@@ -64,20 +66,19 @@ class Dispatch:
     @property
     def free(self) -> int:
         """How many more sends may begin. A send counts until its landing was taken."""
-        return self.slots - self._under_way
+        return self.slots - self.under_way.total()
 
     def start(self, departures: Sequence[Departure]) -> None:
         """Begin these sends. Returns at once."""
         if departures:
-            self._under_way += len(departures)
+            self.under_way.update(departure.account.lane_id for departure in departures)
             self._loop.call_soon_threadsafe(self._depart, departures)
 
     def take_landings(self) -> list[Landing]:
         """Return the answers that came since the last call; each is handed out once."""
         self.landed.clear()
-        # One assignment: the loop's thread either appends to the old list before, or to the new one after.
-        landings, self._landings = self._landings, []
-        self._under_way -= len(landings)
+        landings = [self._landings.popleft() for _ in range(len(self._landings))]
+        self.under_way.subtract(landing.lane_id for landing in landings)
         return landings
 
     def close(self) -> None:
@@ -138,6 +139,8 @@ class Dispatch:
         try:
             receipt = await gateway.send(content)
         except asyncio.CancelledError as error:
+            if _DEADLINE in error.args and UNWRITTEN in error.args:
+                raise NotSent("The deadline came before the first byte left.", code="deadline") from error
             if _DEADLINE in error.args:
                 raise InDoubt("The deadline came before the answer.", code="deadline") from error
             if self._is_closing:

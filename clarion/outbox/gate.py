@@ -51,19 +51,19 @@ def ask(rows: Sequence[Due], *, now: datetime) -> list[Verdict]:
     if not rows:
         return []
     mailings = Mailing.objects.in_bulk({row.held.owner_id for row in rows})
-    values = _values([row for row in rows if not row.text and "{" in mailings[row.held.owner_id].text])
-    return [_verdict(row, mailings[row.held.owner_id], values, now) for row in rows]
+    customers = _customers({row.customer_id for row in rows})
+    return [_verdict(row, mailings[row.held.owner_id], customers.get(row.customer_id), now) for row in rows]
 
 
 def is_too_late(deadline_at: datetime, now: datetime) -> bool:
     return now + LEAST_TIME > deadline_at
 
 
-def _verdict(
-    row: Due, mailing: Mailing, values: Mapping[int, Mapping[str, object]], now: datetime
-) -> Verdict:
+def _verdict(row: Due, mailing: Mailing, customer: Mapping[str, object] | None, now: datetime) -> Verdict:
     if mailing.state == Mailing.CANCELLED:
         return Stop(row, State.CANCELLED, Reason.MAILING_CANCELLED)
+    if customer is None:
+        return Stop(row, State.CANCELLED, Reason.CUSTOMER_DELETED)
     if is_too_late(row.deadline_at, now):
         return Stop(row, State.EXPIRED, Reason.WINDOW_OVER)
     if mailing.paused_at is not None:
@@ -71,16 +71,15 @@ def _verdict(
         return Stop(row, State.WAITING, Reason.PAUSED, look_again_at=row.deadline_at)
     try:
         # A text is rendered once, before the first try; a retry sends what the first one sent.
-        text = row.text or compile_text(mailing.text).render(values.get(row.customer_id, {}))
+        text = row.text or compile_text(mailing.text).render(customer)
     except (BadText, CannotRender):
         # BadText: it was good when it was stored, and the rules have grown stricter since.
         return Stop(row, State.FAILED, Reason.CANNOT_RENDER)
     return Go(row, text)
 
 
-def _values(rows: Sequence[Due]) -> dict[int, dict[str, object]]:
-    if not rows:
-        return {}
-    found = Customer.objects.filter(id__in={row.customer_id for row in rows})
+def _customers(ids: set[int]) -> dict[int, dict[str, object]]:
+    """Return what texts may say of these customers; one who was deleted is not among them."""
     names = ("id", "phone", "operator_code", "tag", "timezone")
-    return {row["id"]: dict(row) for row in found.values(*names)}
+    rows = Customer.objects.filter(id__in=ids).values_list(*names)
+    return {row[0]: dict(zip(names, row, strict=True)) for row in rows}

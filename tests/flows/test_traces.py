@@ -3,7 +3,7 @@
 import pytest
 
 from clarion.flows import customers, mailings, traces
-from clarion.models import Customer, GatewayAccount, Message, State, Tenant
+from clarion.models import Customer, GatewayAccount, Message, State, Tenant, Worker
 from clarion.outbox import claims
 from clarion.outbox.cycle import Outbox
 from clarion.sandbox import RunningSender
@@ -61,7 +61,7 @@ def test_a_dead_worker_and_a_doubt_are_told(tenant: Tenant, clock: Clock) -> Non
     mailing, worker = due_messages(tenant, clock), enlist(clock)
     GatewayAccount.objects.filter(pk=mailing.account_id).update(doubt="hold")
     (row,) = in_flight(mailing, worker, clock)
-    claims.retire(worker, now=clock())
+    claims.rescue(Worker.objects.filter(pk=worker.pk), now=clock())
     clock.now = mailing.ends_at
     claims.expire_unknown(now=clock())
 

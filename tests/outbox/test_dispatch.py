@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from clarion.outbox.landing import Landing, TooLate
 from clarion.sandbox import RunningSender, running_sender
 from tests.conftest import Clock
 
+ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 10  # seconds; what is waited for here takes milliseconds, or the two seconds of the deadline
 
 
@@ -287,7 +289,7 @@ dispatch.close()
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_neither_secret_nor_text_nor_address_reaches_the_log(form: str) -> None:
     command = [sys.executable, "-c", TALKATIVE.format(form=form)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert ended.stdout.split() == ["InDoubt", "Misconfigured", "NotSent", "Receipt"], ended.stderr
     assert "adapter_failed" in ended.stderr

@@ -125,11 +125,12 @@ def test_a_text_stored_under_laxer_rules_fails_alone(tenant: Tenant, clock: Cloc
     assert [type(answer) for answer in answers] == [Stop, Go]
 
 
-def test_a_customer_who_is_gone_gets_no_text_about_them(tenant: Tenant, clock: Clock) -> None:
-    mailing = due_messages(tenant, clock, text="Hello {{ tag }}")
+@pytest.mark.parametrize("text", ["Hello", "Hello {{ tag }}"])
+def test_a_customer_who_is_gone_gets_nothing(tenant: Tenant, clock: Clock, text: str) -> None:
+    mailing = due_messages(tenant, clock, text=text)
     Customer.objects.of(tenant).delete()
 
-    assert refusal(mailing, clock()) == (State.FAILED, Reason.CANNOT_RENDER, None)
+    assert refusal(mailing, clock()) == (State.CANCELLED, Reason.CUSTOMER_DELETED, None)
 
 
 def test_however_many_are_asked_about_it_takes_two_questions(
