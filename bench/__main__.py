@@ -38,7 +38,7 @@ def _measure(database: str, messages: int) -> dict[str, object]:
 
 def _line(figures: dict[str, object]) -> str:
     ours, theirs = figures["dispatch_per_second"], figures["one_at_a_time_per_second"]
-    ratio = f"{float(str(ours)) / float(str(theirs)):.1f} ×"
+    ratio = f"{float(str(ours)) / float(str(theirs)):.1f}"
     cells = [figures[name] for name in ("database", "messages", "materialise_seconds")]
     return "| " + " | ".join(map(str, [*cells, ours, theirs, ratio])) + " |"
 

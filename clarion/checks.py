@@ -1,15 +1,18 @@
 """Refuses to start half-configured or less durable than promised. Run by every command through Django's checks."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, NotSupportedError, connection
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Compare byte by byte and do not ignore trailing blanks: MariaDB's and MySQL's names for it.
 COLLATIONS = ("utf8mb4_nopad_bin", "utf8mb4_0900_bin")
+# The first with SKIP LOCKED (10.6), by which workers share the work, and with JSON_TABLE (10.6), by which rows are stored.
+OLDEST_MARIADB = (10, 6)
 
 
 def register() -> None:
@@ -30,6 +33,9 @@ def database_promises(app_configs: Any, **_: Any) -> list[checks.CheckMessage]:
     look = {"sqlite": _sqlite, "postgresql": _postgres, "mysql": _mysql}[connection.vendor]
     try:
         return [checks.Error(sentence, hint=hint, id="clarion.E002") for sentence, hint in look()]
+    except NotSupportedError as error:
+        # Django's own floor, which it names: PostgreSQL 14, MySQL 8.0.11.
+        return [checks.Error(f"{error}.", hint="Take a newer server.", id="clarion.E002")]
     except (DatabaseError, InterfaceError) as error:
         hint = "Is the server up, and CLARION_DATABASE_URL right?"
         sentence = f"The database cannot be asked: {type(error).__name__}."
@@ -55,6 +61,7 @@ def _postgres() -> Iterator[tuple[str, str]]:
 
 
 def _mysql() -> Iterator[tuple[str, str]]:
+    yield from too_old(str(_ask("SELECT VERSION()")))
     if _ask("SELECT @@innodb_flush_log_at_trx_commit") != 1:
         yield (
             "innodb_flush_log_at_trx_commit is not 1.",
@@ -70,6 +77,17 @@ def _mysql() -> Iterator[tuple[str, str]]:
         yield (
             "The server cuts values that are too long (sql_mode is not strict).",
             "Leave sql_mode to Clarion.",
+        )
+
+
+def too_old(version: str) -> Iterator[tuple[str, str]]:
+    """Complain about a MariaDB, by what it calls itself, that lacks what Clarion runs on."""
+    numbers = re.search(r"(\d+)\.(\d+)\.\d+-mariadb", version, re.IGNORECASE)
+    if numbers and (int(numbers[1]), int(numbers[2])) < OLDEST_MARIADB:
+        wanted = ".".join(map(str, OLDEST_MARIADB))
+        yield (
+            f"MariaDB {version} is too old: it has no SKIP LOCKED or no JSON_TABLE.",
+            f"Take {wanted} or newer.",
         )
 
 

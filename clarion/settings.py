@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pymysql
+from django.utils.functional import SimpleLazyObject
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from clarion.databases.url import database_from_url
+from clarion.databases.url import BadDatabaseUrl, database_from_url
 from clarion.lib.secrets import load_or_create_keys
 
 PACKAGE = Path(__file__).resolve().parent
@@ -22,7 +23,9 @@ PACKAGE = Path(__file__).resolve().parent
 class Settings(BaseSettings):
     """What an operator may set. Wrong values stop the start and are named all at once."""
 
-    model_config = SettingsConfigDict(env_prefix="CLARION_", populate_by_name=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="CLARION_", env_ignore_empty=True, populate_by_name=True, extra="ignore"
+    )
 
     data: Path = Field(Path("var"), description="Folder of the SQLite file and the keys.")
     keys_file: Path | None = Field(
@@ -35,7 +38,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address the web process listens on.")
     port: int = Field(
         8000,
-        ge=0,
+        ge=1,
         le=65535,
         validation_alias=AliasChoices("CLARION_PORT", "PORT", "port"),
         description="Port the web process listens on; PORT is read as well.",
@@ -78,7 +81,11 @@ def read_settings() -> Settings:
     for name in ("database_url",):
         path = os.environ.get(f"CLARION_{name.upper()}_FILE")
         if path:
-            from_files[name] = SecretStr(Path(path).read_text().strip())
+            try:
+                from_files[name] = SecretStr(Path(path).read_text().strip())
+            except (OSError, UnicodeDecodeError) as error:
+                why = getattr(error, "strerror", None) or "it is not text"
+                raise BadDatabaseUrl(f"CLARION_DATABASE_URL_FILE, {path}: {why}.") from None
     return Settings(**from_files)
 
 
@@ -88,12 +95,19 @@ def child_environment(**changes: object) -> dict[str, str]:
     return {**os.environ, **given}
 
 
-CLARION = read_settings()
-CLARION.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-# Encrypts what must never be read from a copied database: gateway credentials. First key encrypts, all decrypt.
-SECRET_KEYS = load_or_create_keys(CLARION.keys_file or CLARION.data / "secret.keys")
+def _keys() -> list[bytes]:
+    # Whoever needs a key means this installation; a verb that only looks around in a wrong folder leaves no trace.
+    CLARION.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return load_or_create_keys(CLARION.keys_file or CLARION.data / "secret.keys")
 
-SECRET_KEY = hashlib.sha256(b"sessions and forms:" + SECRET_KEYS[0]).hexdigest()
+
+CLARION = read_settings()
+# Encrypts what must never be read from a copied database: gateway credentials. First key encrypts, all decrypt.
+# Read, and made where there is none, at the first use.
+SECRET_KEYS: Any = SimpleLazyObject(_keys)
+SECRET_KEY: Any = SimpleLazyObject(
+    lambda: hashlib.sha256(b"sessions and forms:" + SECRET_KEYS[0]).hexdigest()
+)
 DEBUG = False
 ALLOWED_HOSTS = CLARION.allowed_hosts
 ROOT_URLCONF = "clarion.urls"

@@ -5,6 +5,7 @@ rescued at once. SIGTERM lets both finish what they have begun. Should the super
 children notice that their pipe to it ends, and stop.
 """
 
+import errno
 import os
 import signal
 import socket
@@ -29,9 +30,15 @@ WELL_AFTER = 30.0
 PAUSES = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 # Beyond the worker's own time to drain, before it is killed, s.
 GRACE = 5.0
+# Ports are 16 bits long.
+LAST_PORT = 65535
 
 
-class PortTaken(Exception):
+class CannotListen(Exception):
+    """The web process could not listen there; the message says why, and what to do."""
+
+
+class PortTaken(CannotListen):
     """Somebody listens there already."""
 
 
@@ -67,6 +74,8 @@ class Supervisor:
         """Start all children, call `when_started` beside them, and return when all have ended."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
+        # What migrated the database has left a connection open. None is kept from here on: servers end idle ones.
+        connection.close()
         for child in self._children:
             self._start(child)
         threading.Thread(target=when_started, daemon=True).start()
@@ -123,17 +132,36 @@ class Supervisor:
 def probe_port(host: str, port: int) -> None:
     """Check that the port is free before anything is started.
 
-    :raises PortTaken:
+    :raises PortTaken: somebody listens there
+    :raises CannotListen: it is no address of this machine, or a port that this user may not have
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (OSError, UnicodeError):
+        raise CannotListen(f"{host} is no address that this machine knows. Give another: --host") from None
+    with socket.socket(family, kind) as probe:
         # A port whose last connections are still closing is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # As the web process listens: who has the port on IPv4 is not in its way.
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         try:
-            probe.bind((host, port))
+            probe.bind(address)
         except OSError as error:
-            sentence = f"Port {port} on {host} is taken ({error.strerror}). Stop what listens there, or: PORT={port + 1}"
-            raise PortTaken(sentence) from error
+            raise _refusal(host, port, error) from error
+
+
+def _refusal(host: str, port: int, error: OSError) -> CannotListen:
+    if error.errno == errno.EADDRINUSE:
+        other = port + 1 if port < LAST_PORT else port - 1
+        return PortTaken(
+            f"Port {port} on {host} is taken ({error.strerror}). Stop what listens there, or: PORT={other}"
+        )
+    if error.errno == errno.EACCES:
+        return CannotListen(f"This user may not have port {port} on {host}. Take one from 1024 on: PORT=8000")
+    return CannotListen(f"Nobody can listen on {host}, port {port}: {error.strerror}. Give another: --host")
 
 
 def wait_until_listening(host: str, port: int, *, patience: float) -> bool:
@@ -156,4 +184,6 @@ def _rescue(pid: int) -> None:
     except (DatabaseError, InterfaceError) as error:
         # The sweep of the next worker finds them when the lease lapses.
         log.warning("rescue_failed", pid=pid, error=type(error).__name__)
+    finally:
+        # The next death may be weeks away, and MariaDB ends a connection that was idle for eight hours.
         connection.close()

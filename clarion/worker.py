@@ -11,12 +11,15 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connection
 
 from clarion.flows import mailings, pruning
+from clarion.lib import parent
+from clarion.lib.logs import code_of, mistake
 from clarion.models import Worker
 from clarion.outbox import claims
 from clarion.outbox.cycle import Outbox
@@ -36,6 +39,8 @@ FLOWS = (
 )
 # What need not be looked at fifty times a second, and how often it is, s.
 HOUSEKEEPING_EVERY = 5.0
+# Batches of one step in a round: 50,000 doubts, and then the mailings that are due have their turn again.
+HOUSEKEEPING_BATCHES = 50
 HOUSEKEEPING = (claims.rescue_lapsed, claims.expire_unknown, pruning.prune_due)
 
 # How long an idle worker sleeps before it looks again, s: the most that a due message waits unseen.
@@ -81,98 +86,114 @@ def run_flows(now: datetime) -> bool:
 
 
 def run(*, parent_fd: int | None = None) -> None:
-    """Be a worker process until SIGTERM or SIGINT, or until whoever holds the other end of `parent_fd` dies."""
+    """Be a worker process until SIGTERM or SIGINT, or until whoever holds the other end of `parent_fd` dies.
+
+    :raises SystemExit: with code 1 when it ended for any other reason: a mistake, or it was declared dead
+    """
     # Two threads take turns within microseconds; the default of 5 ms would hold each answer up that long.
     sys.setswitchinterval(0.0005)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    if parent_fd is not None:
-        threading.Thread(target=_stop_with_parent, args=(parent_fd, stop), daemon=True).start()
+    parent.end_with(parent_fd)
     worker = _enlist(stop)
-    if worker is None:
-        return
-    log.info("worker_started", worker_id=worker.pk, pid=os.getpid())
-    fenced = threading.Event()
-    drained = threading.Event()
-    helpers = [
-        threading.Thread(target=_or_stop, args=(stop, _flows_loop, stop), name="flows"),
-        threading.Thread(
-            target=_or_stop, args=(stop, _lease_loop, worker, stop, fenced, drained), name="lease"
-        ),
-    ]
-    for thread in helpers:
-        thread.start()
-    try:
-        _outbox_loop(worker, stop, fenced)
-    finally:
+    if worker is not None:
+        WorkerProcess(worker, stop).run()
+
+
+class WorkerProcess:
+    """Three loops that share one fate: a mistake in any of them ends the process, which is then started anew."""
+
+    def __init__(self, worker: Worker, stop: threading.Event) -> None:
+        self.worker = worker
+        # No new sends, and an end when those under way have theirs.
+        self.stop = stop
+        # The lease may have lapsed, or was taken away: no new sends.
+        self.fenced = threading.Event()
+        # Nothing is under way any more, so no lease is needed.
+        self.drained = threading.Event()
+        # It ends, and nobody asked it to.
+        self.broken = threading.Event()
+
+    def run(self) -> None:
+        """:raises SystemExit: with code 1 when a loop broke, or the worker was declared dead"""
+        log.info("worker_started", worker_id=self.worker.pk, pid=os.getpid())
+        loops = {"flows": self._flows_loop, "lease": self._lease_loop}
+        helpers = [threading.Thread(target=self._guard, args=each, name=each[0]) for each in loops.items()]
+        for thread in helpers:
+            thread.start()
+        self._guard("outbox", self._outbox_loop)
         # However it ended: threads that went on without it would renew the lease of a worker that sends nothing.
-        stop.set()
-        drained.set()
+        self.stop.set()
+        self.drained.set()
         for thread in helpers:
             thread.join()
-    _survive(lambda: claims.retire(worker, now=utc_now()))
-    log.info("worker_stopped", worker_id=worker.pk)
+        _survive("retire", lambda: claims.retire(self.worker, now=utc_now()))
+        log.info("worker_stopped", worker_id=self.worker.pk)
+        if self.broken.is_set():
+            raise SystemExit(1)
 
+    def _guard(self, name: str, loop: Callable[[], None]) -> None:
+        try:
+            loop()
+        except Exception as error:
+            log.error("worker_failed", worker_id=self.worker.pk, loop=name, **mistake(error))
+            self.broken.set()
+            self.stop.set()
 
-def _or_stop(stop: threading.Event, loop: Callable[..., None], *arguments: object) -> None:
-    """Run a thread's loop; a mistake in it ends the whole process, which is then started anew, not just the thread."""
-    try:
-        loop(*arguments)
-    except Exception:
-        stop.set()
-        raise
+    def _outbox_loop(self) -> None:
+        dispatch = Dispatch(slots=settings.CLARION.in_flight, clock=utc_now)
+        outbox = Outbox(worker_id=self.worker.pk, dispatch=dispatch)
+        drained_by: float | None = None
+        while True:
+            if self.stop.is_set() and drained_by is None:
+                drained_by = time.monotonic() + settings.CLARION.drain_seconds
+            if drained_by is not None and (outbox.is_empty or time.monotonic() > drained_by):
+                break
+            may_send = drained_by is None and not self.fenced.is_set()
+            cycle = partial(outbox.cycle, now=utc_now(), take=may_send)
+            if not _survive("outbox", cycle):
+                dispatch.landed.wait(IDLE)
+        dispatch.close()
 
+    def _flows_loop(self) -> None:
+        next_housekeeping = 0.0
+        while not self.stop.is_set():
+            done = [
+                _outlive(flow.__name__, partial(flow, utc_now())) for flow in FLOWS if not self.stop.is_set()
+            ]
+            if time.monotonic() >= next_housekeeping:
+                self._keep_house()
+                next_housekeeping = time.monotonic() + HOUSEKEEPING_EVERY
+            if not any(done):
+                self.stop.wait(FLOWS_IDLE)
+        connection.close()
 
-def _outbox_loop(worker: Worker, stop: threading.Event, fenced: threading.Event) -> None:
-    dispatch = Dispatch(slots=settings.CLARION.in_flight, clock=utc_now)
-    outbox = Outbox(worker_id=worker.pk, dispatch=dispatch)
-    drained_by: float | None = None
-    while True:
-        if stop.is_set() and drained_by is None:
-            drained_by = time.monotonic() + settings.CLARION.drain_seconds
-        if drained_by is not None and (outbox.is_empty or time.monotonic() > drained_by):
-            break
-        may_send = drained_by is None and not fenced.is_set()
-        moved = _survive(lambda: outbox.cycle(now=utc_now(), take=may_send))  # noqa: B023 - called at once
-        if not moved:
-            dispatch.landed.wait(IDLE)
-    dispatch.close()
+    def _keep_house(self) -> None:
+        for step in HOUSEKEEPING:
+            for _ in range(HOUSEKEEPING_BATCHES):
+                if self.stop.is_set() or not _outlive(step.__name__, partial(step, now=utc_now())):
+                    break
 
-
-def _flows_loop(stop: threading.Event) -> None:
-    next_housekeeping = 0.0
-    while not stop.is_set():
-        busy = _survive(lambda: int(run_flows(utc_now())))
-        if time.monotonic() >= next_housekeeping:
-            next_housekeeping = time.monotonic() + HOUSEKEEPING_EVERY
-            for housekeeping in HOUSEKEEPING:
-                _survive(lambda: housekeeping(now=utc_now()))  # noqa: B023 - called at once
-        if not busy:
-            stop.wait(FLOWS_IDLE)
-    connection.close()
-
-
-def _lease_loop(
-    worker: Worker, stop: threading.Event, fenced: threading.Event, drained: threading.Event
-) -> None:
-    """Renew the lease, to the end of the last send. While it may have lapsed, or was taken away, nothing new is sent."""
-    seconds = settings.CLARION.lease_seconds
-    good_until = time.monotonic() + seconds
-    while not drained.wait(seconds / RENEWALS_PER_LEASE):
-        asked_at = time.monotonic()
-        renewed = _survive(lambda: int(claims.renew(worker, lease_seconds=seconds)))
-        if renewed:
-            good_until = asked_at + seconds
-        elif renewed == 0:
-            log.error("worker_declared_dead", worker_id=worker.pk)
-            fenced.set()
-            stop.set()
-        if time.monotonic() > good_until - seconds / RENEWALS_PER_LEASE:
-            fenced.set()
-        elif renewed:
-            fenced.clear()
-    connection.close()
+    def _lease_loop(self) -> None:
+        """Renew the lease, to the end of the last send. While it may have lapsed nothing new is sent."""
+        seconds = settings.CLARION.lease_seconds
+        good_until = time.monotonic() + seconds
+        while not self.drained.wait(seconds / RENEWALS_PER_LEASE):
+            asked_at = time.monotonic()
+            renewed = _survive("renew", lambda: int(claims.renew(self.worker, lease_seconds=seconds)))
+            if renewed:
+                good_until = asked_at + seconds
+            elif renewed == 0:
+                log.error("worker_declared_dead", worker_id=self.worker.pk)
+                self.broken.set()
+                self.fenced.set()
+                self.stop.set()
+            if time.monotonic() > good_until - seconds / RENEWALS_PER_LEASE:
+                self.fenced.set()
+            elif renewed:
+                self.fenced.clear()
+        connection.close()
 
 
 def _enlist(stop: threading.Event) -> Worker | None:
@@ -180,31 +201,36 @@ def _enlist(stop: threading.Event) -> Worker | None:
         try:
             return claims.enlist(pid=os.getpid(), now=utc_now(), lease_seconds=settings.CLARION.lease_seconds)
         except (DatabaseError, InterfaceError) as error:
-            log.warning("database_unavailable", error=type(error).__name__)
+            _say(error, "enlist")
             close_old_connections()
             stop.wait(DATABASE_PAUSE)
     return None
 
 
-def _survive(step: Callable[[], int]) -> int | None:
-    """Run a step; a database that is away costs time and nothing else. None when the step failed."""
+def _outlive(name: str, step: Callable[[], int]) -> int | None:
+    """Run a step; whatever it does, the steps of everybody else go on. None when it failed."""
     try:
-        return step()
-    except (DatabaseError, InterfaceError) as error:
-        log.warning("database_unavailable", error=type(error).__name__, code=_code(error))
+        return _survive(name, step)
+    except Exception as error:
+        log.error("step_failed", step=name, **mistake(error))
+        # Half a transaction may be open on it.
         connection.close()
         time.sleep(DATABASE_PAUSE)
         return None
 
 
-def _code(error: DatabaseError | InterfaceError) -> str:
-    """What the database calls the error. Its sentence is left out: some repeat the values, and so an address."""
-    cause = error.__cause__
-    number = error.args[0] if error.args and isinstance(error.args[0], int) else ""
-    return str(getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None) or number)
+def _survive(name: str, step: Callable[[], int]) -> int | None:
+    """Run a step; a database that is away costs time and nothing else. None when the step failed."""
+    try:
+        return step()
+    except (DatabaseError, InterfaceError) as error:
+        _say(error, name)
+        connection.close()
+        time.sleep(DATABASE_PAUSE)
+        return None
 
 
-def _stop_with_parent(fd: int, stop: threading.Event) -> None:
-    """Nothing is ever written to the pipe: reading ends when the supervisor does, however it ended."""
-    os.read(fd, 1)
-    stop.set()
+def _say(error: DatabaseError | InterfaceError, step: str) -> None:
+    is_away = isinstance(error, OperationalError | InterfaceError)
+    event = "database_unavailable" if is_away else "step_failed"
+    log.warning(event, step=step, error=type(error).__name__, code=code_of(error))

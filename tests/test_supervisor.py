@@ -16,7 +16,7 @@ import pytest
 
 from clarion.sandbox import RunningSender
 from clarion.supervisor import PAUSES, PortTaken, probe_port, wait_until_listening
-from tests.hub import PATIENCE, STARTS_WITHIN, Hub, is_ready, running_hub, wait_until
+from tests.hub import PATIENCE, STARTS_WITHIN, Hub, is_ready, wait_until
 from tests.servers import free_port
 
 ALONE = """
@@ -43,6 +43,44 @@ supervisor.run(report)
 """
 
 
+# Longer than a worker takes to hear of the stop, shorter than it drains: one second.
+DRAINED = """
+import json, os, signal, threading, time
+os.environ["DJANGO_SETTINGS_MODULE"] = "clarion.settings"
+import django
+django.setup()
+from django.core.management import call_command
+from clarion.flows import accounts, tenants
+from clarion.lib import logs
+from clarion.models import Message
+from clarion.sandbox import running_sender
+from clarion.settings import child_environment
+from clarion.supervisor import Child, Supervisor
+from clarion.worker import utc_now
+from tests.factories import make_customer, make_mailing
+
+call_command("migrate", verbosity=0)
+logs.set_up(level="info", form="json")
+with running_sender("slow", delay=1.0) as sender:
+    tenant = tenants.create("shop", now=utc_now())
+    settings = {"base_url": sender.base_url, "token": "not-a-secret"}
+    accounts.add(tenant, name="sender", gateway="probe", settings=settings, now=utc_now())
+    make_customer(tenant)
+    make_mailing(tenant, now=utc_now())
+
+    def stop_when_sent():
+        while not sender.counts()["requests"]:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    supervisor = Supervisor([Child("worker", ["worker"])], environment=child_environment(), drain_seconds=20)
+    supervisor.run(stop_when_sent)
+    states = list(Message.objects.values_list("state", flat=True))
+    print(json.dumps({"event": "ended", "states": states, "taken": list(sender.accepted().values())}), flush=True)
+"""
+ROOT = Path(__file__).parent.parent
+
+
 class Tree:
     """A process that starts others, and what all of them say. They have ended when nobody can say anything more."""
 
@@ -50,6 +88,7 @@ class Tree:
         self.said: list[str] = []
         self.process = subprocess.Popen(
             [sys.executable, *words],
+            cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -167,20 +206,13 @@ def test_a_killed_workers_rows_go_again_at_once_and_a_killed_supervisor_leaves_n
 
 
 @pytest.mark.slow
-def test_asked_to_stop_it_lets_end_what_is_under_way(tmp_path: Path, sender: RunningSender) -> None:
-    with running_hub(tmp_path) as hub:
-        prepare(tmp_path, sender, hub)
-        # Longer than the hub takes to hear of the stop, shorter than it drains.
-        sender.switch("slow", delay=1.0)
-        mail(hub)
-        assert wait_until(lambda: sender.counts()["requests"] == 1)
+def test_asked_to_stop_it_lets_end_what_is_under_way(tmp_path: Path) -> None:
+    with tree("-c", DRAINED, folder=tmp_path) as running:
+        assert wait_until(lambda: running.told("ended"), patience=STARTS_WITHIN), running.said
 
-    told = hub.run("-m", "clarion", "trace", "customer:1", "--json")
-    assert json.loads(told.stdout.splitlines()[-1])["what"].endswith(": SENT"), told.stdout
-    assert hub.run("-m", "clarion", "audit").returncode == 0
-    assert list(sender.accepted().values()) == [1]
-    assert len(hub.logged(event="worker_stopped")) == 1
-    assert "Stopped." in hub.log.read_text()
+    assert running.told("ended") == [{"event": "ended", "states": ["accepted"], "taken": [1]}]
+    assert len(running.told("worker_stopped")) == 1
+    assert running.told("child_died") == []
 
 
 def test_a_port_that_is_taken_is_named_with_a_way_out() -> None:

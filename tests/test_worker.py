@@ -2,16 +2,20 @@
 
 import subprocess
 import sys
+import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 
 from clarion import worker
-from clarion.models import Tenant
+from clarion.flows import pruning
+from clarion.models import IdempotencyRecord, Tenant
 from tests.conftest import Clock
-from tests.outbox.rounds import due_messages
+from tests.outbox.rounds import due_messages, enlist
 
+ROOT = Path(__file__).parent.parent
 PREPARED = """
 import os
 os.environ.update(CLARION_DATA={folder!r}, CLARION_DATABASE_URL="", CLARION_LEASE_SECONDS="1.2")
@@ -27,11 +31,37 @@ from clarion.outbox import claims
 logs.set_up(level="info", form="json")
 """
 BROKEN_FLOW = """
+import signal
+from clarion.flows import tenants
+from tests.factories import make_customer, make_mailing
 def flow(now):
     raise KeyError("a mistake of ours")
-worker.FLOWS = (flow,)
+tenant = tenants.create("shop", now=worker.utc_now())
+make_customer(tenant)
+mailing = make_mailing(tenant, now=worker.utc_now())
+def stop_when_sent(now):
+    if mailing.message_set.filter(state="accepted"):
+        os.kill(os.getpid(), signal.SIGTERM)
+    return 0
+worker.DATABASE_PAUSE = 0.01
+worker.FLOWS = (flow, *worker.FLOWS, stop_when_sent)
 worker.run()
-print(Worker.objects.get().ended_at is not None)
+print(mailing.message_set.get().state, Worker.objects.get().ended_at is not None)
+"""
+BROKEN_LEASE = """
+def renew(*_, **__):
+    raise KeyError("a mistake of ours")
+claims.renew = renew
+try:
+    worker.run()
+finally:
+    print(Worker.objects.get().ended_at is not None)
+"""
+DECLARED_DEAD = """
+def declare(now):
+    return Worker.objects.filter(ended_at=None).update(ended_at=now)
+worker.FLOWS = (declare,)
+worker.run()
 """
 BROKEN_OUTBOX = """
 def dispatch(**_):
@@ -62,18 +92,28 @@ print(mailing.message_set.get().state, Worker.objects.get().lease_until > claims
 
 def run(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
     code = PREPARED.format(folder=str(folder)) + script
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=False
-    )
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
 
 
 @pytest.mark.slow
-def test_a_mistake_in_a_flow_ends_the_process_and_not_just_its_thread(tmp_path: Path) -> None:
+def test_a_mistake_in_a_flow_keeps_nothing_else_from_being_sent(tmp_path: Path) -> None:
     ended = run(BROKEN_FLOW, tmp_path)
 
-    assert "a mistake of ours" in ended.stderr
+    assert (ended.returncode, ended.stdout) == (0, "accepted True\n"), ended.stderr
+    assert '"step":"flow"' in ended.stderr
+    assert "KeyError" in ended.stderr
+    # What a mistake says may be a value; the line of the program that made it is enough.
+    assert "a mistake of ours" not in ended.stderr
+
+
+@pytest.mark.slow
+def test_a_mistake_in_the_renewal_of_the_lease_ends_the_process_with_an_error(tmp_path: Path) -> None:
+    ended = run(BROKEN_LEASE, tmp_path)
+
     # It let go of what it held, as at any other end.
-    assert (ended.returncode, ended.stdout) == (0, "True\n"), ended.stderr
+    assert (ended.returncode, ended.stdout) == (1, "True\n"), ended.stderr
+    assert '"loop":"lease"' in ended.stderr
 
 
 @pytest.mark.slow
@@ -83,7 +123,15 @@ def test_a_mistake_in_the_outbox_leaves_no_process_that_renews_a_lease_and_sends
     ended = run(BROKEN_OUTBOX, tmp_path)
 
     assert ended.returncode == 1, ended.stderr
-    assert "a mistake of ours" in ended.stderr
+    assert '"loop":"outbox"' in ended.stderr
+
+
+@pytest.mark.slow
+def test_a_worker_that_was_declared_dead_ends_with_an_error(tmp_path: Path) -> None:
+    ended = run(DECLARED_DEAD, tmp_path)
+
+    assert ended.returncode == 1, ended.stderr
+    assert "worker_declared_dead" in ended.stderr
 
 
 @pytest.mark.slow
@@ -107,8 +155,39 @@ def test_what_the_database_says_of_a_value_does_not_reach_the_log(
             message.save(force_insert=True)
         return 1
 
-    assert worker._survive(make_a_twin) is None
+    assert worker._survive("twin", make_a_twin) is None
     said = capsys.readouterr().err
-    assert "database_unavailable" in said
+    # The database is there; it is the step that is wrong.
+    assert "step_failed" in said
+    assert "database_unavailable" not in said
     assert "IntegrityError" in said
     assert message.address not in said
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_away_is_called_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "DATABASE_PAUSE", 0.0)
+
+    def step() -> int:
+        raise OperationalError("gone")
+
+    assert worker._outlive("step", step) is None
+    assert "database_unavailable" in capsys.readouterr().err
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_round_of_housekeeping_forgets_every_batch_of_what_is_due(
+    tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "BATCH", 2)
+    long_ago = clock() - timedelta(days=2)
+    for number in range(7):
+        IdempotencyRecord.objects.create(
+            tenant=tenant, digest=f"{number}", fingerprint="", status=201, body=b"{}", created_at=long_ago
+        )
+
+    worker.WorkerProcess(enlist(clock), threading.Event())._keep_house()
+
+    assert not IdempotencyRecord.objects.exists()

@@ -75,6 +75,11 @@ CATALOGUE = {
         "Members are missing or wrong; `errors` names every one. Nothing was stored.",
         "Correct them all and send it again.",
     ),
+    "live_client": Meaning(
+        (403,),
+        "A test key asked to make, change or delete a client. Clients are shared by test and live.",
+        "Use a live key; a test key may read clients.",
+    ),
     "live_mailing": Meaning(
         (403,),
         "A test key asked to change a mailing that reaches people.",

@@ -8,9 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema, Status
 from pydantic import Field
 
-from clarion.api.auth import Requires
+from clarion.api.auth import Requires, caller_of
 from clarion.api.clock import now
 from clarion.api.faces import client, short_client
+from clarion.api.problems import Unreadable
 from clarion.api.wire import (
     Body,
     Id,
@@ -122,7 +123,9 @@ def change_client(
 @router.delete("/api/v1/clients/{int:client_id}", response={204: None})
 def delete_client(request: HttpRequest, client_id: int) -> Any:
     """Delete the client; what waits for them is cancelled, what was sent still counts."""
-    customers.delete(find(_mine(request), client_id), now=now())
+    row = find(_mine(request), client_id)
+    _refuse_test_key(request)
+    customers.delete(row, now=now())
     return Status(204, None)
 
 
@@ -201,7 +204,14 @@ def _replace(
     return again_on_deadlock(once)
 
 
+def _refuse_test_key(request: HttpRequest) -> None:
+    """Clients have no test side: one that a test makes or changes would be in the next live mailing's audience."""
+    if caller_of(request).is_test:
+        raise Unreadable(403, "live_client", "A test key reads clients; it makes, changes and deletes none.")
+
+
 def _store(request: HttpRequest, response: HttpResponse, row: Customer, fields: dict[str, Any]) -> Customer:
+    _refuse_test_key(request)
     row.phone = fields.get("phone", row.phone)
     row.timezone = fields.get("timezone", row.timezone)
     row.relabel(operator_code=fields.get("operator_code", row.operator_code), tag=fields.get("tag", row.tag))

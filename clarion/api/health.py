@@ -1,11 +1,12 @@
 """Alive, ready, and the figures that monitoring reads."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.db.models import Min, Sum
+from django.db.models import OuterRef, Subquery, Sum
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
@@ -15,8 +16,8 @@ from prometheus_client.registry import Collector
 from clarion import __version__
 from clarion.api.clock import now
 from clarion.api.problems import problem_response
-from clarion.models import MailingCount, Message, State, Worker
-from clarion.models.outgoing import STATUS
+from clarion.models import Lane, MailingCount, Message, State, Worker
+from clarion.models.outgoing import PRIORITIES, STATUS, SUSPECT
 
 # Open to anybody who reaches the port: they carry no tenant's data.
 router = Router(auth=None, tags=["operation"])
@@ -71,12 +72,24 @@ class Backlog(Collector):
             messages.add_metric([status], total)
         yield messages
         age = GaugeMetricFamily("clarion_oldest_due_seconds", "How long the oldest due message has been due.")
-        due = Message.objects.filter(state=State.WAITING, due_at__lte=now()).aggregate(oldest=Min("due_at"))
-        age.add_metric([], (now() - due["oldest"]).total_seconds() if due["oldest"] else 0)
+        moment = now()
+        age.add_metric([], max((moment - oldest_due(moment)).total_seconds(), 0))
         yield age
         workers = GaugeMetricFamily("clarion_workers", "Worker processes that have not ended.")
         workers.add_metric([], Worker.objects.filter(ended_at=None).count())
         yield workers
+
+
+def oldest_due(moment: datetime) -> datetime:
+    """Return since when the message that is due longest has been due; `moment` itself where none is."""
+    waiting = Message.objects.filter(state=State.WAITING, lane_id=OuterRef("pk")).order_by("due_at")
+    # The first of each lane and priority, as the index has them: the least of all would be a scan of all that wait.
+    firsts = {
+        f"due_{priority}": Subquery(waiting.filter(priority=priority).values("due_at")[:1])
+        for priority in (*PRIORITIES, SUSPECT)
+    }
+    rows = Lane.objects.annotate(**firsts).values_list(*firsts)
+    return min((at for row in rows for at in row if at is not None), default=moment)
 
 
 REGISTRY.register(Backlog())

@@ -1,6 +1,7 @@
 """From what went wrong to RFC 9457 problem+json. One error of a flow is one line here."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from ninja.errors import HttpError, ValidationError
 
 from clarion.api.auth import ScopeMissing
 from clarion.flows import callers, drafts, mailings
+from clarion.lib.logs import code_of, mistake
 from clarion.lib.problems import MEDIA_TYPE, FieldError, Problem
 from clarion.lib.texts import BadText
 
@@ -97,7 +99,7 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 def unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
     """The database is away or busy: nothing was stored, and a moment later it may be."""
-    log.warning("database_unavailable", error=type(error).__name__, detail=str(error)[:200])
+    log.warning("database_unavailable", error=type(error).__name__, code=code_of(error))
     response = problem_response(
         request, 503, "database_unavailable", "The database does not answer; try again."
     )
@@ -106,9 +108,10 @@ def unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def failed(request: HttpRequest, error: Exception | None = None) -> HttpResponse:
-    """A mistake of ours. The log has the trace under the request id."""
+    """A mistake of ours. The log says where under the request id, and repeats no value of the request."""
     # Django calls without the error, while it is still being handled.
-    log.error("request_failed", exc_info=error or True)
+    caught = error or sys.exception()
+    log.error("request_failed", **(mistake(caught) if caught else {}))
     detail = "This is a mistake of ours. The log says more under the request id."
     return problem_response(request, 500, "internal_error", detail)
 

@@ -4,11 +4,37 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 not found, 4 refused.
 """
 
 import os
+import re
+import sys
 
 import django
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from clarion.databases.url import BadDatabaseUrl
+
+
+def wrong_settings(error: Exception) -> list[str]:
+    """Return a sentence for each setting that is wrong, without its value: it may be a secret."""
+    if isinstance(error, SettingsError):
+        # It names the field between quotes, and nothing else that is of use.
+        names = re.findall(r'field "(\w+)"', str(error))
+        return [f"CLARION_{name.upper()} is wrong: it is read as JSON." for name in names] or [str(error)]
+    if not isinstance(error, ValidationError):
+        return [str(error)]
+    told = []
+    for one in error.errors(include_url=False, include_input=False, include_context=False):
+        name = str(one["loc"][0]).upper().removeprefix("CLARION_")
+        told.append(f"CLARION_{name} is wrong: {one['msg']}.")
+    return told
+
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clarion.settings")
-django.setup()
+try:
+    django.setup()
+except (ValidationError, SettingsError, BadDatabaseUrl) as wrong:
+    print(*wrong_settings(wrong), sep="\n", file=sys.stderr)
+    raise SystemExit(2) from None
 
 import typer  # noqa: E402 - the verbs import models, so Django comes first
 
@@ -25,16 +51,18 @@ from clarion.cli import (  # noqa: E402
     trace,
 )
 from clarion.cli import worker as worker_verb  # noqa: E402
+from clarion.cli.door import Door  # noqa: E402
 from clarion.cli.output import start_logs  # noqa: E402
 
 app = typer.Typer(
+    cls=Door,
     help="Clarion: events kept, messages sent, every one accounted for.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
 app.callback()(start_logs)
 app.command()(run.run)
-app.command(hidden=True)(run.web)
+app.command()(run.web)
 app.command("worker")(worker_verb.work)
 app.command()(migrate.migrate)
 app.command()(audit.audit)

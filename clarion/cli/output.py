@@ -13,7 +13,7 @@ from rich.table import Table
 from clarion.lib import logs
 from clarion.models import Tenant
 
-FAILED, NOT_FOUND, REFUSED = 1, 3, 4
+FAILED, WRONG_USE, NOT_FOUND, REFUSED = 1, 2, 3, 4
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)

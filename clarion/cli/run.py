@@ -1,9 +1,9 @@
 """`clarion run`: everything on one machine, ending in a card that says how to use it."""
 
 import os
-import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,15 +12,19 @@ from django.conf import settings
 from django.core import checks
 from django.core.management import call_command
 
-from clarion.checks import LOOPBACK
+from clarion.checks import LOOPBACK, development_mode
+from clarion.cli.door import require_installation
 from clarion.cli.output import FAILED, REFUSED, err, now, out, stop
 from clarion.flows import first_start
 from clarion.flows.callers import DEVELOPMENT_TENANT
-from clarion.settings import child_environment
-from clarion.supervisor import Child, PortTaken, Supervisor, probe_port, wait_until_listening
+from clarion.lib import parent
+from clarion.settings import PACKAGE, child_environment
+from clarion.supervisor import LAST_PORT, CannotListen, Child, Supervisor, probe_port, wait_until_listening
 
 # A cold machine compiles Python files first; who has not answered after this will not, s.
 STARTS_WITHIN = 60.0
+# Who listens on every address is called on this one: the web process keeps IPv4 and IPv6 apart.
+SHOWN = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 - they are compared, not listened on
 
 
 def run(
@@ -29,7 +33,7 @@ def run(
     ] = False,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = settings.CLARION.host,
     port: Annotated[
-        int, typer.Option(help="Port to listen on; PORT is read as well.")
+        int, typer.Option(min=1, max=LAST_PORT, help="Port to listen on; PORT is read as well.")
     ] = settings.CLARION.port,
 ) -> None:
     """Migrate, then run web and worker until Ctrl-C."""
@@ -38,7 +42,7 @@ def run(
         stop(REFUSED, f"Development mode needs no key, so it listens on loopback only, not on {host}.")
     try:
         probe_port(host, port)
-    except PortTaken as error:
+    except CannotListen as error:
         stop(REFUSED, str(error))
     prepare_database()
     welcome = first_start.prepare(now())
@@ -49,21 +53,33 @@ def run(
         drain_seconds=settings.CLARION.drain_seconds,
     )
 
+    shown_host = SHOWN.get(host, host)
+    answered, gave_up = threading.Event(), threading.Event()
+
     def greet() -> None:
-        if wait_until_listening(host, port, patience=STARTS_WITHIN):
-            _card(f"http://{host}:{port}", welcome, is_dev=is_dev)
+        if wait_until_listening(shown_host, port, patience=STARTS_WITHIN):
+            answered.set()
+            _card(host, port, welcome, is_dev=is_dev)
         else:
             err.print(f"The web process did not answer within {STARTS_WITHIN:.0f} s; the log above says why.")
+            gave_up.set()
             supervisor.stop()
 
     supervisor.run(greet)
+    if not answered.is_set():
+        _keep(welcome)
+    if gave_up.is_set():
+        raise typer.Exit(FAILED)
     out.print("Stopped.")
 
 
 def web(parent_fd: Annotated[int | None, typer.Option(hidden=True)] = None) -> None:
     """Run the web process alone."""
-    if parent_fd is not None:
-        threading.Thread(target=_stop_with_parent, args=(parent_fd,), daemon=True).start()
+    for problem in development_mode(None):
+        stop(REFUSED, f"{problem.msg} {problem.hint}")
+    if parent_fd is None:
+        require_installation()
+    parent.end_with(parent_fd)
     uvicorn.run(
         "clarion.asgi:application",
         host=settings.CLARION.host,
@@ -79,7 +95,13 @@ def web(parent_fd: Annotated[int | None, typer.Option(hidden=True)] = None) -> N
 
 
 def prepare_database() -> None:
-    """Check what was promised about the database, then bring its tables up to date."""
+    """Make the folder and the keys, check what was promised about the database, bring its tables up to date."""
+    try:
+        # The key is there before anything is sealed or signed with it, and a bad key file stops the start.
+        bool(settings.SECRET_KEYS)
+    except OSError as error:
+        folder = settings.CLARION.data
+        stop(FAILED, f"The folder {folder} cannot be made: {error.strerror}. Set CLARION_DATA.")
     found = checks.run_checks(include_deployment_checks=False, databases=["default"])
     errors = [message for message in found if message.is_serious()]
     if errors:
@@ -87,11 +109,36 @@ def prepare_database() -> None:
     call_command("migrate", verbosity=0, interactive=False)
 
 
-def _card(address: str, welcome: first_start.Welcome, *, is_dev: bool) -> None:
+def address_of(host: str, port: int) -> str:
+    """Return the URL under which this machine reaches what listens there."""
+    name = SHOWN.get(host, host)
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
+def _keep(welcome: first_start.Welcome) -> None:
+    """Print what is made once and shown once, although there is no card."""
+    if welcome.password:
+        out.print(f"Keep the password of {first_start.OPERATOR}: {welcome.password}", markup=False)
+    if welcome.key:
+        out.print(f"Keep the API key: {welcome.key}", markup=False)
+
+
+def change_password() -> str:
+    """Return the command that gives the operator another password, as it works from the current folder."""
+    here, python, script = Path.cwd(), Path(sys.executable), PACKAGE.parent / "manage.py"
+    shown = python.relative_to(here) if python.is_relative_to(here) else python
+    # An installed package has no manage.py beside it.
+    way = "-m django" if not script.exists() else os.path.relpath(script)
+    names = "" if script.exists() else " --settings clarion.settings"
+    return f"{shown} {way} changepassword {first_start.OPERATOR}{names}"
+
+
+def _card(host: str, port: int, welcome: first_start.Welcome, *, is_dev: bool) -> None:
+    address = address_of(host, port)
     # As it was called: a fresh checkout's own one is not on the PATH.
     program = os.path.relpath(sys.argv[0]) if os.sep in sys.argv[0] else sys.argv[0]
     key = welcome.key or f"shown at the first start; {program} keys add {DEVELOPMENT_TENANT} makes another"
-    password = welcome.password or "shown at the first start"
+    password = welcome.password or f"shown at the first start; {change_password()} sets another"
     header = "" if is_dev else f" -H 'Authorization: Bearer {welcome.key or 'YOUR-KEY'}'"
     body = '{"phone":"70000000001","operator_code":"900","timezone":"Europe/Berlin"}'
     lines = [
@@ -102,15 +149,11 @@ def _card(address: str, welcome: first_start.Welcome, *, is_dev: bool) -> None:
         ("data", str(settings.CLARION.data.resolve())),
         ("stop", "Ctrl-C"),
     ]
+    if host in SHOWN:
+        lines.insert(1, ("other names", "answered when CLARION_ALLOWED_HOSTS lists them"))
     out.print()
     for name, value in lines:
         out.print(f"  {name:<13} {value}", markup=False)
     out.print("\n  Try it:", markup=False)
     command = f"curl -s {address}/api/v1/clients/{header} -H 'Content-Type: application/json' -d '{body}'"
     out.print(f"  {command}\n", markup=False)
-
-
-def _stop_with_parent(fd: int) -> None:
-    """Nothing is ever written to the pipe: reading ends when the supervisor does, however it ended."""
-    os.read(fd, 1)
-    os.kill(os.getpid(), signal.SIGTERM)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from clarion import gateways
 from clarion.models import GatewayAccount, Lane, Tenant
+from clarion.models.transactions import again_on_deadlock
 
 log = structlog.get_logger()
 
@@ -65,14 +66,24 @@ def change(account: GatewayAccount, *, settings: dict[str, Any] | None, doubt: s
     """
     if doubt is not None:
         _check_doubt(doubt)
-        account.doubt = doubt
     if settings is not None:
         _check_settings(account.gateway, settings)
-        account.seal(settings)
-    with transaction.atomic():
-        Lane.objects.filter(pk=account.lane_id).update(closed_until=None, closed_because="")
-        account.save()
+    again_on_deadlock(lambda: _change(account, settings, doubt))
     log.info("account_changed", account=account.name, tenant=account.tenant.name)
+
+
+def _change(account: GatewayAccount, settings: dict[str, Any] | None, doubt: str | None) -> None:
+    with transaction.atomic():
+        # The lane first, like whoever closes it. The account is read under the lock: of two changes at once neither
+        # is lost.
+        Lane.objects.select_for_update().get(pk=account.lane_id)
+        locked = GatewayAccount.objects.of(account.tenant).select_for_update().get(pk=account.pk)
+        if doubt is not None:
+            locked.doubt = doubt
+        if settings is not None:
+            locked.seal(settings)
+        locked.save(update_fields=["doubt", "sealed_settings"])
+        Lane.objects.filter(pk=locked.lane_id).update(closed_until=None, closed_because="")
 
 
 def _check_doubt(doubt: str) -> None:

@@ -1,17 +1,19 @@
 """A mailing from its creation to its accounts: changed while it waits, started by time, paused, cancelled, closed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import structlog
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from clarion.flows.drafts import Draft as Draft
 from clarion.flows.drafts import draft_of, fields_of
 from clarion.lib.crashpoints import crashpoint
+from clarion.lib.logs import mistake
 from clarion.models import Customer, Mailing, Message, State, Tenant
+from clarion.models.mailings import Mailings
 from clarion.models.materialising import materialise_slice
 from clarion.models.moves import Move, move
 from clarion.models.outgoing import Reason
@@ -22,6 +24,11 @@ log = structlog.get_logger()
 
 # Waiting messages released, cancelled or expired in one transaction: as many as SQLite moves in about 25 ms.
 SWEEP = 1_000
+# Mailings looked at by one step in one round, the oldest first: what is due behind them waits milliseconds.
+ROUND = 100
+
+# What the worker does to one mailing that it has locked; gives how much there was to do.
+Step = Callable[[Mailing, datetime], int]
 
 
 class AlreadyStarted(Exception):
@@ -112,43 +119,36 @@ def delete(mailing: Mailing, *, now: datetime) -> None:
 
 def start_due(now: datetime) -> int:
     """Start the mailings whose time has come; return how many. The audience is fixed by the highest customer id."""
-    started = 0
-    for mailing in Mailing.objects.to_start(now).order_by("starts_at", "id")[:100]:
-        started += _if_locked(mailing, lambda row: _start(row, now))
-    return started
+    return sum(_each(Mailing.objects.to_start(now).order_by("starts_at", "id"), _start, now))
 
 
 def materialise_due(now: datetime) -> int:
     """Turn the next slice of every running mailing's audience into messages; return how many mailings had one."""
     slices = 0
-    for mailing in Mailing.objects.to_materialise().order_by("starts_at", "id")[:100]:
-        slices += _if_locked(mailing, lambda row: _materialise(row, now))
+    for done in _each(Mailing.objects.to_materialise().order_by("starts_at", "id"), _materialise, now):
+        slices += done
         crashpoint("materialise.after_slice_commit")
     return slices
 
 
 def close_due(now: datetime) -> int:
-    """Begin to expire what waits in mailings whose end has come; return how many."""
-    closed = 0
-    for mailing in Mailing.objects.to_close(now).order_by("ends_at", "id")[:100]:
-        closed += _if_locked(mailing, lambda row: _close(row, now))
-    return closed
+    """Begin to expire what waits in mailings whose end has come; return how many.
+
+    Also where a mailing has ended and was swept, and something came back to wait that was under way then: behind a
+    closed lane nothing else would look at it.
+    """
+    closed = sum(_each(Mailing.objects.to_close(now).order_by("ends_at", "id"), _close, now))
+    return closed + sum(_each(Mailing.objects.to_sweep_again().order_by("id"), _sweep_again, now))
 
 
 def sweep_due(now: datetime) -> int:
     """Release, cancel or expire the next waiting messages where that is due; return how many were looked at."""
-    swept = 0
-    for mailing in Mailing.objects.to_sweep().order_by("id")[:100]:
-        swept += _if_locked(mailing, lambda row: _sweep(row, now))
-    return swept
+    return sum(_each(Mailing.objects.to_sweep().order_by("id"), _sweep, now))
 
 
 def finish_due(now: datetime) -> int:
     """Close the accounts of mailings of which nothing is on its way any more; return how many."""
-    finished = 0
-    for mailing in Mailing.objects.to_finish().order_by("id")[:100]:
-        finished += _if_locked(mailing, lambda row: _finish(row, now))
-    return finished
+    return sum(_each(Mailing.objects.to_finish().order_by("id"), _finish, now))
 
 
 def check_may_change(mailing: Mailing, *, is_test: bool) -> None:
@@ -175,7 +175,21 @@ def _locked(mailing: Mailing, edit: Callable[[Mailing], None], event: str) -> Ma
     return changed
 
 
-def _if_locked(mailing: Mailing, step: Callable[[Mailing], int]) -> int:
+def _each(due: Mailings, step: Step, now: datetime) -> Iterator[int]:
+    """Run a step on every mailing that is due. One that fails is logged and left; those of others go on.
+
+    :raises OperationalError, InterfaceError: the database is away, so it is for all of them
+    """
+    for mailing in due[:ROUND]:
+        try:
+            yield _if_locked(mailing, step, now)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            log.error("mailing_failed", mailing_id=mailing.pk, step=step.__name__, **mistake(error))
+
+
+def _if_locked(mailing: Mailing, step: Step, now: datetime) -> int:
     """Run a step of the worker on the locked row; 0 when another worker has it in hands."""
 
     def once() -> int:
@@ -183,7 +197,7 @@ def _if_locked(mailing: Mailing, step: Callable[[Mailing], int]) -> int:
             locked = Mailing.objects.filter(pk=mailing.pk).select_for_update(skip_locked=True).first()
             if locked is None:
                 return 0
-            done = step(locked)
+            done = step(locked, now)
             if done:
                 locked.save()
         return done
@@ -224,6 +238,14 @@ def _close(mailing: Mailing, now: datetime) -> int:
     return 1
 
 
+def _sweep_again(mailing: Mailing, now: datetime) -> int:
+    # Asked of the rows: a wrong counter must not begin sweeps without end.
+    if mailing.sweep_cursor is not None or not mailing.message_set.filter(state=State.WAITING).exists():
+        return 0
+    mailing.sweep_cursor = 0
+    return 1
+
+
 def _sweep(mailing: Mailing, now: datetime) -> int:
     if mailing.sweep_cursor is None:
         return 0
@@ -241,6 +263,7 @@ def _sweep(mailing: Mailing, now: datetime) -> int:
     else:
         columns = {"finished_at": now}
     move(Message, [Move(row, to, reason, columns) for row in held])
+    log.info("mailing_swept", mailing_id=mailing.pk, tenant=mailing.tenant.name, to=to, count=len(held))
     mailing.sweep_cursor = found[-1][1] if len(found) == SWEEP else None
     return 1
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from clarion.flows.doubts import SETTLED
 from clarion.models import Customer, Mailing, Message
 from clarion.models.outgoing import STATUS
 
@@ -38,9 +39,8 @@ def of_message(message_id: int) -> list[Moment]:
     ]
     for attempt in message.attempts.order_by("ended_at", "pk"):
         late = ", too late to count" if attempt.is_late else ""
-        sentence = (
-            f"try {attempt.number} by worker {attempt.worker_id}: {attempt.outcome} {attempt.code}".rstrip()
-        )
+        by = "an operator" if attempt.outcome == SETTLED else f"worker {attempt.worker_id}"
+        sentence = f"try {attempt.number} by {by}: {attempt.outcome} {attempt.code}".rstrip()
         moments.append(Moment(attempt.ended_at, f"{sentence}{late}. {attempt.detail}".rstrip(), 1))
     if message.sending_at is not None:
         sentence = f"try {message.tries} began, worker {message.worker_id}"

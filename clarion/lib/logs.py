@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import traceback
 from typing import Any, BinaryIO, TextIO, cast
 
 import msgspec
@@ -39,7 +40,33 @@ def set_up(*, level: str, form: str) -> None:
         cache_logger_on_first_use=True,
     )
     # What libraries log (uvicorn, Django) is rare and goes the plain way.
-    logging.basicConfig(level=max(_LEVELS[level], logging.WARNING), stream=sys.stderr, force=True)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_FramesOnly(logging.BASIC_FORMAT))
+    logging.basicConfig(level=max(_LEVELS[level], logging.WARNING), handlers=[handler], force=True)
+
+
+def mistake(error: BaseException) -> dict[str, str]:
+    """Return what a line of log may say of an error: what kind, and where.
+
+    Never its sentence: a database repeats the row's values in it, an adapter its token. Frames show the source only.
+    """
+    where = "".join(traceback.format_tb(error.__traceback__))
+    return {"error": type(error).__name__, "code": code_of(error), "where": where}
+
+
+def code_of(error: BaseException) -> str:
+    """Return what the database calls its error: the SQLSTATE, SQLite's name or MySQL's number; else an empty text."""
+    cause = error.__cause__
+    number = error.args[0] if error.args and isinstance(error.args[0], int) else ""
+    return str(getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None) or number)
+
+
+class _FramesOnly(logging.Formatter):
+    """Says of an error what `mistake` says: Django logs those that no handler of ours has seen, with their values."""
+
+    def formatException(self, ei: Any) -> str:
+        error = ei[1]
+        return "\n".join(filter(None, mistake(error).values())) if error else ""
 
 
 class _StandardError:

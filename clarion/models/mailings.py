@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from clarion.models.accounts import GatewayAccount
 from clarion.models.bulk import add_to_counts
-from clarion.models.outgoing import OPEN_STATES
+from clarion.models.outgoing import OPEN_STATES, State
 from clarion.models.tenants import Tenant, TenantRows
 
 if TYPE_CHECKING:
@@ -42,6 +42,13 @@ class Mailings(TenantRows["Mailing"]):
         still_running = Q(state=Mailing.RUNNING, materialised_at__isnull=False)
         rows = self.filter(sweep_cursor__isnull=False, finished_at=None)
         return rows.filter(Q(state=Mailing.CANCELLED) | still_running)
+
+    def to_sweep_again(self) -> Self:
+        """Those swept to the end where something waits again: what was under way then, and came back."""
+        waiting = MailingCount.objects.filter(mailing=models.OuterRef("pk"), state=State.WAITING, count__gt=0)
+        ended = Q(state=Mailing.CANCELLED) | Q(state=Mailing.RUNNING, closed_at__isnull=False)
+        rows = self.filter(ended, finished_at=None, sweep_cursor=None)
+        return rows.filter(models.Exists(waiting))
 
     def to_finish(self) -> Self:
         """Those of which nothing is on its way any more."""

@@ -6,7 +6,6 @@ It sees no database: whatever it sends was committed as `sending` before. Nothin
 
 import asyncio
 import threading
-import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from clarion import gateways
 from clarion.gateways import Gateway, MessageContent
 from clarion.lib.crashpoints import crashpoint
 from clarion.lib.http import UNWRITTEN, HttpClient
+from clarion.lib.logs import mistake
 from clarion.lib.sending import InDoubt, Misconfigured, NotSent, Receipt, SendError
 from clarion.models import GatewayAccount
 from clarion.outbox.gate import LEAST_TIME
@@ -181,19 +181,11 @@ class Dispatch:
 
     def _forget(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("dispatch_failed", error=repr(task.exception()))
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("dispatch_failed", **mistake(error))
 
 
 def _failed(departure: Departure, error: BaseException) -> InDoubt:
-    # Where it failed, not what it said: an adapter's own words may hold the address, the text or a token.
-    where = "".join(traceback.format_tb(error.__traceback__))
-    name = type(error).__name__
-    log.error(
-        "adapter_failed",
-        gateway=departure.account.gateway,
-        message_id=departure.id,
-        error=name,
-        where=where,
-    )
-    return InDoubt(f"The gateway's code failed: {name}.", code="adapter_failed")
+    log.error("adapter_failed", gateway=departure.account.gateway, message_id=departure.id, **mistake(error))
+    return InDoubt(f"The gateway's code failed: {type(error).__name__}.", code="adapter_failed")

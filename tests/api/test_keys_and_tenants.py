@@ -144,7 +144,7 @@ def test_what_a_test_key_sends_never_reaches_the_provider(
     tenant: Tenant, probe: GatewayAccount, sender: RunningSender, clock: Clock
 ) -> None:
     tester = client_of(tenant, is_test=True)
-    made(tester, "/api/v1/clients", CLIENT)
+    make_customer(tenant)
 
     made(tester, "/api/v1/mailings", {**open_window(), "text": "a test"})
     made(tester, "/api/mailing", {**open_window(), "text": "a test", "clients": {}})
@@ -191,6 +191,23 @@ def test_a_test_key_touches_no_mailing_that_reaches_people(
 
     assert refusal(answer, 403)["code"] == "live_mailing"
     assert api.get("/api/v1/mailings/list").json() == before
+
+
+@pytest.mark.parametrize("face", ["/api/v1/clients", "/api/client"])
+def test_a_test_key_reads_clients_and_changes_none(api: Client, tenant: Tenant, face: str) -> None:
+    client = made(api, face, BODIES[face])
+    tester, row = client_of(tenant, is_test=True), f"{face}/{client['id']}"
+
+    answers = [
+        ask(tester, "POST", face, BODIES[face]),
+        ask(tester, "PUT", row, BODIES[face]),
+        ask(tester, "PATCH", row, {"tag": "a test"}),
+        ask(tester, "DELETE", row),
+    ]
+
+    assert {refusal(answer, 403)["code"] for answer in answers} == {"live_client"}
+    assert tester.get(row).json() == client
+    assert Customer.objects.count() == 1
 
 
 def test_a_test_mailing_stays_one_whoever_changes_it(

@@ -47,7 +47,7 @@ def _in_rescue(rig: Rig, point: str) -> Figures:
     victim = rig.start_worker(lease_seconds=rig.shortest_lease)
     under_way = Message.objects.filter(mailing=mailing, state=State.SENDING)
     rig.wait(under_way.exists, "nothing was sent")
-    rig.signal(victim.pid, signal.SIGKILL)
+    rig.send_signal(victim.pid, signal.SIGKILL)
     victim.wait(PROCESS_PATIENCE)
     lapsed = Worker.objects.filter(ended_at=None)
     rig.wait(lambda: lapsed.filter(lease_until__lt=claims.lease_clock()).exists(), "the lease never lapsed")

@@ -19,8 +19,20 @@ from tests.faults.rig import Rig, Stuck, figures_of
 # A worker that is stopped inside a transaction holds everybody up and can be declared dead by nobody: then it is let
 # go at once, and stopped again. A round is mostly waiting for answers, so a few strikes are enough.
 STRIKES = 50
-# Between two strikes, s: long enough for the others to renew their leases.
+# Between two strikes, and how long a transaction stands still that is taken to be the stopped one's, s: a round lasts
+# a tenth of it, and the others still renew their leases in time.
 BREATH = 0.1
+# Open transactions that wait for their client, for so many seconds already.
+STANDING_STILL = {
+    "postgresql": (
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction' "
+        "AND state_change < clock_timestamp() - make_interval(secs => %s * 0.9)"
+    ),
+    "mysql": (
+        "SELECT 1 FROM information_schema.innodb_trx AS t JOIN information_schema.processlist AS p "
+        "ON p.id = t.trx_mysql_thread_id WHERE p.command = 'Sleep' AND p.time_ms > %s * 900"
+    ),
+}
 
 
 def freezes(plan: Plan, folder: Path) -> Figures:
@@ -59,7 +71,7 @@ def _freeze(rig: Rig, *, is_last: bool) -> Iterator[str]:
             others = Message.objects.filter(pk__in=ids, state=State.SENDING).exclude(worker_id=victim.pk)
             rig.wait(others.exists, "nobody took over what the frozen worker held")
     finally:
-        rig.signal(victim.pid, signal.SIGCONT)
+        rig.send_signal(victim.pid, signal.SIGCONT)
     took: set[int] = set()
     rig.wait(lambda: _has_ended(victim, took), "the worker that was declared dead never ended")
     if took:
@@ -78,23 +90,29 @@ def _has_ended(victim: Worker, took: set[int]) -> bool:
 def _stop_outside_transactions(rig: Rig) -> Worker:
     for _ in range(STRIKES):
         victim = rig.strike(signal.SIGSTOP, with_rows=True)
-        if _can_write() and Message.objects.filter(state=State.SENDING, worker_id=victim.pk).exists():
+        if (
+            not _holds_others_up()
+            and Message.objects.filter(state=State.SENDING, worker_id=victim.pk).exists()
+        ):
             return victim
-        rig.signal(victim.pid, signal.SIGCONT)
+        rig.send_signal(victim.pid, signal.SIGCONT)
         rig.spare(victim)
         time.sleep(BREATH)
     raise Stuck("no worker could be stopped between two transactions")
 
 
-def _can_write() -> bool:
-    """Whether the stopped worker left the database to others. Only SQLite has one lock for everything."""
-    if connection.vendor != "sqlite":
-        return True
-    try:
-        with Turnstile(settings.DATABASES["default"]["NAME"]).turn(timeout=BREATH):
+def _holds_others_up() -> bool:
+    """Whether somebody's transaction stands still: the stopped worker's, for nobody else's does."""
+    if connection.vendor == "sqlite":
+        try:
+            with Turnstile(settings.DATABASES["default"]["NAME"]).turn(timeout=BREATH):
+                return False
+        except TurnTimeout:
             return True
-    except TurnTimeout:
-        return False
+    time.sleep(BREATH)
+    with connection.cursor() as cursor:
+        cursor.execute(STANDING_STILL[connection.vendor], [BREATH])
+        return cursor.fetchone() is not None
 
 
 def _is_declared_dead(victim: Worker) -> bool:

@@ -69,7 +69,7 @@ class Rig:
 
     def __exit__(self, *_: object) -> None:
         for row in Worker.objects.filter(ended_at=None):
-            self.signal(row.pid, signal.SIGKILL)
+            self.send_signal(row.pid, signal.SIGKILL)
         for process in self._processes:
             if process.poll() is None:
                 process.kill()
@@ -139,7 +139,7 @@ class Rig:
         self.wait(lambda: bool(self._victims(with_rows)), "no worker came back")
         victim = self.rng.choice(self._victims(with_rows))
         self._hit.add(victim.pk)
-        self.signal(victim.pid, number)
+        self.send_signal(victim.pid, number)
         return victim
 
     def spare(self, victim: Worker) -> None:
@@ -154,7 +154,7 @@ class Rig:
         return list(living)
 
     @staticmethod
-    def signal(pid: int, number: signal.Signals) -> None:
+    def send_signal(pid: int, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
 

@@ -2,20 +2,24 @@
 
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from tests.faults.plans import Figures, Plan
 
-KILLS = Plan(scene="kills", messages=600, kills=2, in_flight=32, forked=True, patience=1.5)
-HELD = Plan(scene="kills", doubt="hold", messages=600, kills=4, in_flight=32, forked=True, patience=1.5)
-FREEZES = Plan(
+KILLS = Plan(scene="kills", messages=300, kills=1, in_flight=32, forked=True, patience=1.0)
+HELD = Plan(scene="kills", doubt="hold", messages=400, kills=3, in_flight=32, forked=True, patience=1.0)
+FREEZE = Plan(
     scene="freezes",
-    messages=300,
-    kills=2,
+    messages=150,
+    kills=1,
     in_flight=16,
     delay=0.2,
     lease=1.5,
     forked=True,
     patience=3.0,
 )
+# The first of two meets messages that still wait; the last one, when nothing waits any more.
+FREEZES = replace(FREEZE, messages=300, kills=2)
 POISON = Plan(scene="poison", messages=40, in_flight=8, workers=1, forked=True, patience=1.5)
 RESTARTS = Plan(scene="restarts", messages=600, kills=0, in_flight=16, forked=True, patience=1.5)
 
@@ -35,7 +39,7 @@ TEETH = [
     Tooth("rescue", KILLS, "still open"),
     Tooth("sending_first", HELD, "taken oftener than tried"),
     Tooth("hold", HELD, "although doubtful sends are held"),
-    Tooth("fence", FREEZES, "own answer was refused"),
+    Tooth("fence", FREEZE, "own answer was refused"),
     Tooth("may_take", FREEZES, "taken by a worker that was declared dead"),
     Tooth("poison", POISON, "ended by themselves"),
     Tooth("suspects", POISON, "not the deadly one alone"),

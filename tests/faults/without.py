@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from clarion import worker
+from clarion.lib import parent as lib_parent
 from clarion.models import outgoing
 from clarion.outbox import claims, cycle, doubt, landing
 
@@ -18,7 +18,7 @@ def switch_off(name: str) -> None:
 
 def rescue() -> None:
     """What a dead worker held stays as it is."""
-    claims.rescue = lambda workers, *, now: 0  # type: ignore[assignment]
+    claims.rescue = lambda workers, **_: 0  # type: ignore[assignment]
 
 
 def sending_first() -> None:
@@ -79,7 +79,7 @@ def suspects() -> None:
 
 def parent() -> None:
     """Workers do not notice that their supervisor is gone."""
-    worker._stop_with_parent = lambda *_: None  # type: ignore[assignment]
+    lib_parent.end_with = lambda *_: None  # type: ignore[assignment]
 
 
 MUTATIONS: dict[str, Callable[[], None]] = {

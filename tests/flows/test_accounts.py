@@ -97,6 +97,18 @@ def test_a_change_that_cannot_work_changes_nothing(tenant: Tenant, probe: Gatewa
     assert Lane.objects.get(pk=probe.lane_id).closed_because == "HTTP 401"
 
 
+def test_of_two_changes_to_one_account_neither_is_lost(
+    tenant: Tenant, probe: GatewayAccount, clock: Clock
+) -> None:
+    first, second = (GatewayAccount.objects.get(pk=probe.pk) for _ in range(2))
+
+    accounts.change(first, settings={"base_url": "https://example.com", "token": SECRET}, doubt=None)
+    accounts.change(second, settings=None, doubt="hold")
+
+    kept = GatewayAccount.objects.get(pk=probe.pk)
+    assert (kept.settings["token"], kept.doubt) == (SECRET, "hold")
+
+
 def test_what_waits_for_a_mended_account_leaves_at_once(
     tenant: Tenant, probe: GatewayAccount, clock: Clock, outbox: Outbox
 ) -> None:

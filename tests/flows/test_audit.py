@@ -1,14 +1,18 @@
 """The audit: silent while everything adds up, and naming the row whatever kind of damage is done by hand."""
 
+import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from clarion.flows import audit
 from clarion.flows.audit import Finding
 from clarion.models import Mailing, Message, State, Tenant, Worker
+from clarion.outbox.cycle import Outbox
 from tests.conftest import Clock
-from tests.outbox.rounds import due_messages, enlist, in_flight
+from tests.outbox.rounds import due_messages, enlist, in_flight, settle
 
 pytestmark = pytest.mark.django_db
 
@@ -135,3 +139,27 @@ def test_of_many_rows_the_first_twenty_are_named_and_all_are_counted(tenant: Ten
 
     assert finding.rows == tuple(rows[:20])
     assert finding.sentence == "25 being sent by no worker"
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_an_audit_beside_a_working_worker_finds_nothing(
+    tenant: Tenant, clock: Clock, open_outbox: Callable[..., Outbox]
+) -> None:
+    mailing, outbox = due_messages(tenant, clock, 2_000), open_outbox()
+
+    def send_all() -> None:
+        settle(outbox, clock)
+        connection.close()
+
+    sending = threading.Thread(target=send_all)
+    findings, audits = [], 0
+    sending.start()
+    while sending.is_alive():
+        findings += audit.run(clock())
+        audits += 1
+    sending.join()
+
+    assert findings == []
+    assert audits > 1
+    assert mailing.counts.by_state() == [(State.ACCEPTED, 2_000)]

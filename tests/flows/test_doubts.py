@@ -2,7 +2,7 @@
 
 import pytest
 
-from clarion.flows import audit, doubts, mailings
+from clarion.flows import audit, doubts, mailings, traces
 from clarion.models import GatewayAccount, Mailing, State, Tenant
 from clarion.models.outgoing import Reason
 from clarion.outbox import claims
@@ -101,3 +101,16 @@ def test_a_doubt_is_settled_once(tenant: Tenant, clock: Clock) -> None:
     _, ids = in_doubt(tenant, clock)
 
     assert [doubts.settle(ids, arrived=True, now=clock()) for _ in range(2)] == [1, 0]
+
+
+@pytest.mark.parametrize(("arrived", "words"), [(True, "It arrived."), (False, "It shall go again.")])
+def test_what_an_operator_decided_stands_in_the_trace(
+    tenant: Tenant, clock: Clock, arrived: bool, words: str
+) -> None:
+    _, ids = in_doubt(tenant, clock)
+    clock.pass_by(minutes=1)
+
+    doubts.settle(ids, arrived=arrived, now=clock())
+
+    decided = traces.Moment(clock(), f"try 1 by an operator: settled. {words}", 1)
+    assert decided in traces.of_message(ids[0])

@@ -172,18 +172,21 @@ def test_a_cursor_that_went_back_makes_nobody_twice(tenant: Tenant, clock: Clock
     materialise(mailing, clock)
     Mailing.objects.filter(pk=mailing.pk).update(cursor=people[0], materialised_at=None)
 
-    with pytest.raises(Exception, match=r"(?i)unique|duplicate"), transaction.atomic():
-        mailings.materialise_due(clock())
+    made = mailings.materialise_due(clock())
 
+    # The database refuses the twin, and with it the whole slice.
+    assert made == 0
     assert reached(mailing) == set(people)
     assert Message.objects.count() == 3
 
 
+@pytest.mark.usefixtures("slices_of_two")
 def test_customers_who_come_after_the_start_are_not_in(tenant: Tenant, clock: Clock) -> None:
     mailing = make_mailing(tenant, now=clock())
     early = make_customer(tenant)
     mailings.start_due(clock())
-    make_customer(tenant)
+    for _ in range(4):
+        make_customer(tenant)
 
     materialise(mailing, clock)
 
