@@ -4,7 +4,7 @@
 # installs nothing. PYTHON= names another interpreter; PORT=, CLARION_DATA= and every CLARION_ setting pass through.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fix shell legs bench faults docs lock audit clean lint core
+.PHONY: help run demo test thorough check fix shell legs bench faults docs lock audit clean lint core
 SHELL := /bin/sh
 
 BIN := .venv/bin
@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 PYTEST := $(BIN)/pytest -n auto --dist loadgroup --durations=10
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 run: core  ## start everything, for development, on loopback; Ctrl-C stops it
 	@exec $(BIN)/clarion run --dev
@@ -22,7 +22,10 @@ demo: core  ## show every journey on made-up data, against stand-ins for the pro
 	@exec $(BIN)/clarion demo
 
 test: core group-test  ## all tests on SQLite (make legs: on every database)
-	@$(PYTEST)
+	@$(PYTEST) -m 'not thorough'
+
+thorough: core group-test  ## the tests that take their time; with some, a protection is switched off and missed
+	@$(PYTEST) -m thorough
 
 check: lint  ## what CI asks: format, lint, types, arrows, then the tests
 	@$(MAKE) --no-print-directory test

@@ -12,6 +12,8 @@ from clarion.cli.run import address_of, change_password
 
 DONE, FAILED, WRONG_USE, NOT_FOUND = range(4)
 
+pytestmark = pytest.mark.thorough
+
 
 def clarion(*words: str, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run the command in this folder with these settings alone."""

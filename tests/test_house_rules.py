@@ -246,14 +246,14 @@ def copied(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_import_contracts_are_kept(copied: Path) -> None:
     report = lint_imports(copied)
 
     assert "0 broken." in report, report
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_each_import_contract_breaks_on_a_violation(copied: Path) -> None:
     for _, file, line, _ in PLANTS:
         path = copied / "clarion" / file

@@ -129,6 +129,7 @@ def tree(*words: str, folder: Path, **settings: object) -> Iterator[Tree]:
         assert running.has_ended(), "children outlived their supervisor"
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_who_dies_is_started_again_ever_more_slowly(tmp_path: Path) -> None:
     with tree("-c", ALONE, folder=tmp_path) as running:
@@ -205,7 +206,7 @@ def test_a_killed_workers_rows_go_again_at_once_and_a_killed_supervisor_leaves_n
         assert not wait_until_listening("127.0.0.1", port, patience=0)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_asked_to_stop_it_lets_end_what_is_under_way(tmp_path: Path) -> None:
     with tree("-c", DRAINED, folder=tmp_path) as running:
         assert wait_until(lambda: running.told("ended"), patience=STARTS_WITHIN), running.said

@@ -134,6 +134,7 @@ def test_a_worker_that_was_declared_dead_ends_with_an_error(tmp_path: Path) -> N
     assert "worker_declared_dead" in ended.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_the_lease_is_held_to_the_end_of_the_last_send(tmp_path: Path) -> None:
     ended = run(SLOW_END, tmp_path)

@@ -126,7 +126,7 @@ def test_a_process_waits_a_turn_or_two_beside_one_that_commits_back_to_back(path
     assert sum(waited) <= 40 * 25, waited
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_without_the_turnstile_the_same_process_starves(
     path: Path, record_property: Callable[[str, object], None]
 ) -> None:

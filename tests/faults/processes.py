@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from clarion.lib import crashpoints
 
 # Between two looks whether a forked process has ended, s.
 LOOK = 0.005
+STOPPING = (signal.SIGTERM, signal.SIGINT)
 FORK = multiprocessing.get_context("fork")
 
 
@@ -36,8 +38,13 @@ class Forked:
     def __init__(self, work: Callable[[], None]) -> None:
         # A connection that two processes use is the end of both.
         connections.close_all()
-        self._process = FORK.Process(target=work)
-        self._process.start()
+        self._process = FORK.Process(target=_with_own_signals, args=(work,))
+        # A signal between the fork and the child's own handlers would meet ours, and be lost to the child.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         assert self._process.pid is not None
         self.pid: int = self._process.pid
 
@@ -58,6 +65,13 @@ class Forked:
 
     def kill(self) -> None:
         self._process.kill()
+
+
+def _with_own_signals(work: Callable[[], None]) -> None:
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+    work()
 
 
 def spawn(module: str, *arguments: str, log: Path, **changes: object) -> Process:

@@ -37,6 +37,7 @@ def main() -> None:
     if plan.forked:
         # As often as the outbox looks: a short run is mostly waiting for the next look.
         worker.FLOWS_IDLE = worker.IDLE
+    settings.CLARION.data.mkdir(parents=True, exist_ok=True)
     call_command("migrate", verbosity=0, interactive=False)
     figures = SCENES[plan.scene](plan, settings.CLARION.data)
     Path(sys.argv[2]).write_bytes(msgspec.json.encode(figures))

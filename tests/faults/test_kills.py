@@ -43,6 +43,7 @@ def test_a_death_at_any_crash_point_is_made_good_by_the_next_start() -> None:
     assert figures.lost == 0
 
 
+@pytest.mark.thorough
 def test_a_worker_that_was_frozen_past_its_lease_changes_nothing_when_it_goes_on() -> None:
     figures = act(scene="freezes", messages=150, kills=1, in_flight=16, delay=0.2, lease=1.5)
 
@@ -57,6 +58,7 @@ def test_a_message_that_kills_three_workers_is_dead_and_all_others_are_sent() ->
     assert (figures.lost, figures.dead) == (0, 1)
 
 
+@pytest.mark.thorough
 def test_restarts_in_good_order_lose_nothing_and_double_nothing() -> None:
     figures = act(scene="restarts", messages=1_000, kills=3, in_flight=16)
 

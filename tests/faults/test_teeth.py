@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from tests.faults.runner import carry_out
 from tests.faults.teeth import TEETH, Tooth
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 
 @pytest.mark.parametrize("tooth", TEETH[:4], ids=lambda tooth: tooth.protection)
