@@ -4,7 +4,7 @@
 # installs nothing. PYTHON= names another interpreter; PORT=, CLARION_DATA= and every CLARION_ setting pass through.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test thorough check fix shell legs bench faults docs lock audit clean lint core
+.PHONY: help run demo test thorough check fix shell legs bench faults outage clocks docs lock audit clean lint core
 SHELL := /bin/sh
 
 BIN := .venv/bin
@@ -45,11 +45,17 @@ shell: core  ## a Python prompt with the models loaded
 legs: core group-test  ## the database tests on every database; LEG="postgres mariadb" picks
 	@$(BIN)/python -m tests.legs $(LEG)
 
-bench: core group-test  ## measure, against rivals in the same run; writes bench/results.md
+bench: core group-test group-bench  ## measure, against rivals in the same run; writes bench/results.md
 	@$(BIN)/python -m bench
 
 faults: core group-test  ## kill processes at every crash point and count what was lost or doubled
 	@$(BIN)/python -m tests.faults.kills
+
+outage: core group-test  ## a sender is away for ten minutes, another hangs; takes 50 minutes
+	@$(BIN)/python -m tests.faults.lanes
+
+clocks: core group-test  ## set the clock of running processes, and take it through the nights it changes (libfaketime)
+	@$(BIN)/python -m tests.faults.clocks
 
 docs: core group-docs  ## draw what is drawn from the code, then build the documentation site into site/
 	@$(BIN)/python -m tests.drawings
@@ -61,7 +67,7 @@ LOCK := $(BIN)/uv --no-config pip compile --quiet --universal --python-version 3
 
 lock: core group-tools  ## pin the newest allowed version of everything into requirements/*.txt
 	@$(LOCK) pyproject.toml --group build -o requirements/core.txt
-	@set -e; for group in test lint browser docs tools; do \
+	@set -e; for group in test lint bench browser docs tools; do \
 		$(LOCK) --group $$group -c requirements/core.txt -o requirements/$$group.txt; done
 
 audit: core group-tools  ## ask the public advisories about every pinned package (needs the internet)

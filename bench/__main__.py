@@ -1,55 +1,127 @@
 """`make bench`: run every measurement, print the table, write bench/results.md."""
 
 import argparse
-import json
-import os
-import platform
-import subprocess
-import sys
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
-from bench.installation import installation, running_sandbox
+from bench.broker import running_redis
+from bench.figures import HEAD, Figure, heard, machine
+from bench.installation import installation, process, run, running_sandbox, running_web
+from tests.servers import Unavailable, server_version
 
 RESULTS = Path(__file__).parent / "results.md"
-HEAD = "| database | messages | materialise, s | dispatch, msgs/s | one at a time, msgs/s | ratio |"
+DATABASES = ("sqlite", "postgres")
+# What the figures depend on besides our own code.
+PACKAGES = ("Django", "psycopg", "uvicorn", "uvloop", "celery", "requests", "redis")
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much of everything: clients of a large shop, how often statistics are asked for, messages to send,
+    messages for the slow rival, pairs of ours and the rival's."""
+
+    clients: int = 1_000_000
+    asks: int = 1_000
+    messages: int = 100_000
+    rivals: int = 6_000
+    pairs: int = 3
+
+
+FULL = Sizes()
+QUICK = Sizes(clients=100_000, asks=200, messages=20_000, rivals=2_000, pairs=1)
+# Says nothing of speed: a test runs it, so that the measurements themselves stay whole.
+TINY = Sizes(clients=3_000, asks=20, messages=600, rivals=60, pairs=1)
+SIZES = {"full": FULL, "quick": QUICK, "tiny": TINY}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--messages", type=int, default=100_000)
-    parser.add_argument("--databases", nargs="*", default=["sqlite", "postgres"])
-    arguments = parser.parse_args()
-    lines = [HEAD, "|---|---|---|---|---|---|"]
-    for database in arguments.databases:
-        lines.append(_line(_measure(database, arguments.messages)))
-    text = "\n".join([*_about(), "", *lines, ""])
-    print(text)
-    RESULTS.write_text(text)
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--size", choices=SIZES, default="full")
+    parser.add_argument("--quick", dest="size", action="store_const", const="quick", help="--size quick")
+    parser.add_argument("--databases", nargs="*", choices=DATABASES, default=DATABASES)
+    parser.add_argument("--only", nargs="*", choices=MEASURES, default=list(MEASURES))
+    parser.add_argument(
+        "--results", type=Path, help=f"where to write; {RESULTS.name} if all of it is measured"
+    )
+    chosen = parser.parse_args()
+    is_all = (
+        chosen.size == "full"
+        and len(chosen.databases) == len(DATABASES)
+        and len(chosen.only) == len(MEASURES)
+    )
+    lines = [*_about(), "", HEAD]
+    print("\n".join(lines), flush=True)
+    for line in _lines(SIZES[chosen.size], chosen.databases, chosen.only):
+        print(line, flush=True)
+        lines.append(line)
+    if path := chosen.results or (RESULTS if is_all else None):
+        path.write_text("\n".join([*lines, ""]))
 
 
-def _measure(database: str, messages: int) -> dict[str, object]:
-    with installation(database) as environment, running_sandbox(environment) as base_url:
-        environment["DJANGO_SETTINGS_MODULE"] = "clarion.settings"
-        command = [sys.executable, "-m", "bench.mailing", str(messages), base_url]
-        ran = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-        return dict(json.loads(ran.stdout.splitlines()[-1]))
+def _lines(sizes: Sizes, databases: list[str], measures: list[str]) -> Iterator[str]:
+    for database in databases:
+        for measure in measures:
+            try:
+                with installation(database) as environment:
+                    name = _name(environment)
+                    for figure in MEASURES[measure](database, environment, sizes):
+                        yield figure.line(name)
+            except Unavailable as missing:
+                yield f"| {measure} | {database} | | not measured: {missing} | | |"
 
 
-def _line(figures: dict[str, object]) -> str:
-    ours, theirs = figures["dispatch_per_second"], figures["one_at_a_time_per_second"]
-    ratio = f"{float(str(ours)) / float(str(theirs)):.1f}"
-    cells = [figures[name] for name in ("database", "messages", "materialise_seconds")]
-    return "| " + " | ".join(map(str, [*cells, ours, theirs, ratio])) + " |"
+def _a_million(database: str, environment: dict[str, str], sizes: Sizes) -> list[Figure]:
+    ran = run(environment, "-m", "bench.measures.materialise", database, str(sizes.clients))
+    figures = heard(ran)
+    with running_web(environment) as (port, pid):
+        numbers = map(str, (port, pid, sizes.asks))
+        return figures + heard(run(environment, "-m", "bench.measures.questions", *numbers))
+
+
+def _files(database: str, environment: dict[str, str], sizes: Sizes) -> list[Figure]:
+    with running_web(environment) as (port, web), process(environment, "-m", "clarion", "worker") as worker:
+        numbers = map(str, (sizes.clients, port, web, worker))
+        return heard(run(environment, "-m", "bench.measures.files", *numbers))
+
+
+def _dispatch(database: str, environment: dict[str, str], sizes: Sizes) -> list[Figure]:
+    with ExitStack() as stack:
+        url, pid = stack.enter_context(running_sandbox(environment))
+        try:
+            if find_spec("celery") is None:
+                raise Unavailable("make group-bench installs Celery")
+            redis = stack.enter_context(running_redis())
+        except Unavailable as missing:
+            print(f"No rival: {missing}", flush=True)
+            redis = ""
+        numbers = map(str, (sizes.messages, sizes.rivals, sizes.pairs))
+        return heard(
+            run(environment, "-m", "bench.measures.dispatch", database, *numbers, url, str(pid), redis)
+        )
+
+
+MEASURES = {"million": _a_million, "files": _files, "dispatch": _dispatch}
+
+
+def _name(environment: dict[str, str]) -> str:
+    url = environment["CLARION_DATABASE_URL"]
+    return server_version(url) if url else f"SQLite {sqlite3.sqlite_version}"
 
 
 def _about() -> list[str]:
     return [
         "# What was measured",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, Python {platform.python_version()}; load, sender, database",
-        "and worker share the machine. The sender is `clarion sandbox`, one worker process, durable settings everywhere.",
-        "The rival reads, sends and commits one message at a time, on 8 threads with kept connections.",
+        f"{datetime.now(UTC):%Y-%m-%d}, {machine()}.",
+        "Load, sender (`clarion sandbox`), database, broker and worker share the machine; durable settings everywhere.",
+        f"Packages: {', '.join(f'{name} {version(name)}' for name in PACKAGES if find_spec(name.lower()))}.",
+        "What each line means, and what holds it down: `docs/performance.md`.",
     ]
 
 

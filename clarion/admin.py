@@ -12,7 +12,9 @@ from clarion.models import (
     ApiKey,
     Attempt,
     Customer,
+    Export,
     GatewayAccount,
+    Import,
     Lane,
     Mailing,
     MailingCount,
@@ -76,6 +78,30 @@ class CustomerAdmin(ReadOnly):
     list_display = ("id", "tenant", "phone", "operator_code", "tag", "timezone")
     list_filter = ("tenant",)
     search_fields = ("=id", "phone", "tag_key")
+
+
+@admin.register(Import)
+class ImportAdmin(ReadOnly):
+    list_display = (
+        "id",
+        "tenant",
+        "name",
+        "state",
+        "created",
+        "updated",
+        "unchanged",
+        "refused",
+        "finished_at",
+    )
+    list_filter = ("tenant", "state")
+    exclude = ("header", "file")
+
+
+@admin.register(Export)
+class ExportAdmin(ReadOnly):
+    list_display = ("id", "tenant", "format", "state", "rows", "created_at", "finished_at")
+    list_filter = ("tenant", "state")
+    exclude = ("file",)
 
 
 @admin.register(Mailing)

@@ -1,15 +1,17 @@
 """What the web process runs: a request's body is read whole before it may take a thread, then Django answers.
 
 Django stands behind a WSGI bridge: its own ASGI handler starts threads for each request (measured: 2.5 times
-slower). A slow or endless body costs one coroutine here, never a thread.
+slower). A slow or endless body costs one coroutine here, never a thread. A file of clients waits on the disk, any
+other body in memory.
 """
 
 import asyncio
 import contextlib
 import json
 import os
+import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import IO, Any
 
 import django
 from a2wsgi import WSGIMiddleware
@@ -22,6 +24,7 @@ from django.core.wsgi import get_wsgi_application  # noqa: E402 - settings come 
 
 from clarion import checks  # noqa: E402
 from clarion.api.middleware import METHODS, REQUESTS, log, request_id_of  # noqa: E402
+from clarion.api.streams import is_stream, may_send  # noqa: E402
 from clarion.lib.problems import MEDIA_TYPE, Problem  # noqa: E402
 
 # Whoever starts the web process by hand passes no check of Django's commands.
@@ -31,11 +34,15 @@ for _problem in checks.development_mode(None):
 # How long a refused client may go on sending before the connection ends, s. Ended at once, it would see a reset in
 # place of the answer that it has not read yet.
 LINGER = 2.0
+# How much of a file is handed to a thread of Django's at once.
+PIECE = 256 * 1024
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+# What Django is given: how long the body is, where it comes from, where the answer goes.
+Handed = tuple[int, Receive, Send]
 
 
 class BodyTooLong(Exception):
@@ -51,11 +58,16 @@ class Gone(Exception):
 
 
 class WholeBodies:
-    """Hands a request on when its body is there, and refuses one that is too long or too slow."""
+    """Hands a request on when its body is there, and refuses one that is too long or too slow.
 
-    def __init__(self, app: Any, *, most_bytes: int, seconds: float) -> None:
+    `most_bytes` and `seconds` are for a whole body; for a file it is `most_file_bytes`, and `seconds` between two
+    pieces of it.
+    """
+
+    def __init__(self, app: Any, *, most_bytes: int, most_file_bytes: int, seconds: float) -> None:
         self._app = app
         self._most_bytes = most_bytes
+        self._most_file_bytes = most_file_bytes
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,23 +76,60 @@ class WholeBodies:
             return
         if scope["type"] != "http":
             return
-        try:
-            body = await asyncio.wait_for(self._read(scope, receive), self._seconds)
-        except BodyTooLong as error:
-            problem = Problem(413, "body_too_long", f"A body may have {self._most_bytes} bytes.")
-            await _refuse(scope, None if error.is_whole else receive, send, problem)
-        except TimeoutError:
-            problem = Problem(408, "body_too_slow", f"A body must be here within {self._seconds:g} s.")
-            await _refuse(scope, receive, send, problem)
-        except Gone:
-            return
-        else:
-            await self._app(_with_length(scope, len(body)), _replay(body, receive), send)
+        is_file = is_stream(scope["method"], scope["path"])
+        most = self._most_file_bytes if is_file else self._most_bytes
+        with contextlib.ExitStack() as kept:
+            try:
+                if _declared(scope) > most:
+                    raise BodyTooLong(is_whole=False)
+                length, body, answer = await (self._file if is_file else self._body)(
+                    scope, receive, send, kept
+                )
+            except BodyTooLong as error:
+                problem = Problem(413, "body_too_long", f"A body may have {most} bytes.")
+                await _refuse(scope, None if error.is_whole else receive, send, problem)
+            except TimeoutError:
+                problem = Problem(408, "body_too_slow", f"A body must be here within {self._seconds:g} s.")
+                await _refuse(scope, receive, send, problem)
+            except OSError as error:
+                log.error("no_room", error=error.strerror)
+                await _refuse(scope, receive, send, Problem(507, "no_room", "There is no room for the file."))
+            except Gone:
+                return
+            else:
+                await self._app(_with_length(scope, length), body, answer)
 
-    async def _read(self, scope: Scope, receive: Receive) -> bytes:
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > self._most_bytes:
-            raise BodyTooLong(is_whole=False)
+    async def _body(self, scope: Scope, receive: Receive, send: Send, kept: contextlib.ExitStack) -> Handed:
+        body = await asyncio.wait_for(self._read(receive), self._seconds)
+        return len(body), _replay(body, receive), send
+
+    async def _file(self, scope: Scope, receive: Receive, send: Send, kept: contextlib.ExitStack) -> Handed:
+        """Keep the body on the disk until it is whole; of somebody who may not send one, not even that."""
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        given = (headers.get(b"authorization", ""), headers.get(b"x-twc-tenant", ""))
+        if not await asyncio.to_thread(may_send, *given):
+            return 0, _replay(b"", receive), _last(send, receive)
+        # Beside the data: the system's own folder for such files may be in memory.
+        file = tempfile.TemporaryFile(dir=settings.CLARION.data)  # noqa: SIM115 - `kept` closes it
+        kept.enter_context(file)
+        size = await self._spool(receive, file)
+        file.seek(0)
+        return size, _replay_file(file, size, receive), send
+
+    async def _spool(self, receive: Receive, file: IO[bytes]) -> int:
+        size = 0
+        while True:
+            message = await asyncio.wait_for(receive(), self._seconds)
+            if message["type"] == "http.disconnect":
+                raise Gone
+            size += len(message.get("body", b""))
+            if size > self._most_file_bytes:
+                raise BodyTooLong(is_whole=not message.get("more_body"))
+            await asyncio.to_thread(file.write, message.get("body", b""))
+            if not message.get("more_body"):
+                return size
+
+    async def _read(self, receive: Receive) -> bytes:
         parts, size = [], 0
         while True:
             message = await receive()
@@ -102,6 +151,41 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return waiting.pop() if waiting else await receive()
 
     return next_message
+
+
+def _replay_file(file: IO[bytes], size: int, receive: Receive) -> Receive:
+    """Give the file piece by piece; afterwards whatever else arrives."""
+    is_over = False
+
+    async def next_message() -> Message:
+        nonlocal is_over
+        if is_over:
+            return await receive()
+        piece = await asyncio.to_thread(file.read, PIECE)
+        is_over = await asyncio.to_thread(file.tell) >= size
+        return {"type": "http.request", "body": piece, "more_body": not is_over}
+
+    return next_message
+
+
+def _last(send: Send, rest: Receive) -> Send:
+    """Send an answer and end the connection; what the client still sends meanwhile is read and dropped."""
+
+    async def send_last(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        elif not message.get("more_body"):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(_drain(rest), LINGER)
+        await send(message)
+
+    return send_last
+
+
+def _declared(scope: Scope) -> int:
+    """Return the length that the request says its body has; 0 where it says none."""
+    declared = dict(scope["headers"]).get(b"content-length", b"0")
+    return int(declared) if declared.isdigit() else 0
 
 
 def _with_length(scope: Scope, length: int) -> Scope:
@@ -154,5 +238,6 @@ _django: Any = get_wsgi_application()
 application = WholeBodies(
     WSGIMiddleware(_django, workers=settings.CLARION.web_threads),
     most_bytes=settings.CLARION.max_body_bytes,
+    most_file_bytes=settings.CLARION.max_import_bytes,
     seconds=settings.CLARION.body_seconds,
 )

@@ -55,20 +55,29 @@ def _sqlite() -> Iterator[tuple[str, str]]:
 def _postgres() -> Iterator[tuple[str, str]]:
     for name in ("fsync", "full_page_writes"):
         if _ask(f"SHOW {name}") != "on":
-            yield f"PostgreSQL's {name} is off.", f"Set {name} = on: a power cut could lose or damage data."
+            yield (
+                f"PostgreSQL's {name} is off: a power cut could lose or damage data.",
+                f"ALTER SYSTEM SET {name} = on; SELECT pg_reload_conf();",
+            )
     if _ask("SHOW synchronous_commit") == "off":
-        yield "PostgreSQL's synchronous_commit is off.", "Set synchronous_commit = on."
+        yield (
+            "PostgreSQL's synchronous_commit is off: a power cut could lose what was acknowledged.",
+            "ALTER SYSTEM SET synchronous_commit = on; SELECT pg_reload_conf();",
+        )
 
 
 def _mysql() -> Iterator[tuple[str, str]]:
     yield from too_old(str(_ask("SELECT VERSION()")))
     if _ask("SELECT @@innodb_flush_log_at_trx_commit") != 1:
         yield (
-            "innodb_flush_log_at_trx_commit is not 1.",
-            "Set it to 1: a power cut could lose what was acknowledged.",
+            "innodb_flush_log_at_trx_commit is not 1: a power cut could lose what was acknowledged.",
+            "SET GLOBAL innodb_flush_log_at_trx_commit = 1; and the same in the server's configuration.",
         )
     if _ask("SELECT @@log_bin") == 1 and _ask("SELECT @@sync_binlog") != 1:
-        yield "sync_binlog is not 1 while the binary log is on.", "Set sync_binlog = 1."
+        yield (
+            "sync_binlog is not 1 while the binary log is on.",
+            "SET GLOBAL sync_binlog = 1; and the same in the server's configuration.",
+        )
     collation = _ask("SELECT @@collation_database")
     if collation not in COLLATIONS:
         hint = f"ALTER DATABASE … CHARACTER SET utf8mb4 COLLATE {COLLATIONS[0]}, before the first migration."

@@ -51,7 +51,14 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         1024 * 1024, ge=1024, description="Largest request body, bytes; more is answered 413."
     )
-    body_seconds: float = Field(10.0, gt=0, description="A request's body must be whole within this time, s.")
+    max_import_bytes: int = Field(
+        1024**3, ge=1024, description="Largest file of clients, bytes; more is answered 413."
+    )
+    body_seconds: float = Field(
+        10.0,
+        gt=0,
+        description="A request's body must be whole within this time; of a file, the next piece be there, s.",
+    )
     web_threads: int = Field(16, ge=1, description="Requests answered at the same time by one web process.")
     in_flight: int = Field(
         256,
@@ -74,11 +81,20 @@ class Settings(BaseSettings):
     )
     crash_at: str = Field("", description="Fault tests only: the crash point at which this process dies.")
 
+    @property
+    def keys_path(self) -> Path:
+        """Where the keys are, or will be."""
+        return self.keys_file or self.data / "secret.keys"
+
+
+# Those that may stand in a file of their own.
+IN_FILES = ("database_url",)
+
 
 def read_settings() -> Settings:
     """Return the settings of this process's environment, `_FILE` variants included."""
     from_files: dict[str, Any] = {}
-    for name in ("database_url",):
+    for name in IN_FILES:
         path = os.environ.get(f"CLARION_{name.upper()}_FILE")
         if path:
             try:
@@ -87,6 +103,13 @@ def read_settings() -> Settings:
                 why = getattr(error, "strerror", None) or "it is not text"
                 raise BadDatabaseUrl(f"CLARION_DATABASE_URL_FILE, {path}: {why}.") from None
     return Settings(**from_files)
+
+
+def unknown_settings() -> list[str]:
+    """Return the names in this process's environment that begin as ours do, and are none of ours."""
+    known = {f"CLARION_{name}".upper() for name in Settings.model_fields}
+    known |= {f"CLARION_{name}_FILE".upper() for name in IN_FILES}
+    return sorted(name for name in os.environ if name.startswith("CLARION_") and name not in known)
 
 
 def child_environment(**changes: object) -> dict[str, str]:
@@ -98,7 +121,7 @@ def child_environment(**changes: object) -> dict[str, str]:
 def _keys() -> list[bytes]:
     # Whoever needs a key means this installation; a verb that only looks around in a wrong folder leaves no trace.
     CLARION.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return load_or_create_keys(CLARION.keys_file or CLARION.data / "secret.keys")
+    return load_or_create_keys(CLARION.keys_path)
 
 
 CLARION = read_settings()

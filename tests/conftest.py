@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from clarion.flows import accounts, callers, tenants
+from clarion.flows import accounts, callers, rounds, tenants
 from clarion.lib import logs
 from clarion.models import GatewayAccount, Tenant
 from clarion.sandbox import RunningSender, running_sender
@@ -35,6 +35,12 @@ class Clock:
 
     def pass_by(self, **amount: float) -> None:
         self.now += timedelta(**amount)
+
+
+@pytest.fixture(autouse=True)
+def nothing_rests() -> None:
+    """Each test begins anew, also where its rows have the ids of another's."""
+    rounds._resting.clear()
 
 
 @pytest.fixture

@@ -15,10 +15,12 @@ def make_customer(tenant: Tenant, **fields: Any) -> Customer:
     row = Customer(
         tenant=tenant,
         phone=fields.pop("phone", f"7000000{next(_numbers):04}"),
-        timezone=fields.pop("timezone", "UTC"),
         created_at=datetime.now(UTC),
     )
+    row.locate(fields.pop("timezone", "UTC"))
     row.relabel(operator_code=fields.pop("operator_code", "000"), tag=fields.pop("tag", None))
+    row.external_id = fields.pop("external_id", None)
+    row.describe(fields.pop("attributes", {}))
     assert not fields, f"a customer has no {', '.join(fields)}"
     row.save()
     return row

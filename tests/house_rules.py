@@ -32,8 +32,10 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "clarion/flows/audit.py _orphans": "the accounts of everybody are proved together",
         "clarion/flows/audit.py _overdue": "the accounts of everybody are proved together",
         "clarion/flows/callers.py identify": "the key is what says which tenant it is",
+        "clarion/flows/deadlines.py _expire_held": "time's round: what is due, whosever it is",
         "clarion/flows/doubts.py _settle": "the operator's tool; no API reaches it",
-        "clarion/flows/mailings.py _if_locked": "time's round: what is due, whosever it is",
+        "clarion/flows/exports.py run_due": "time's round: what is due, whosever it is",
+        "clarion/flows/imports.py run_due": "time's round: what is due, whosever it is",
         "clarion/flows/mailings.py _sweep": "time's round: what is due, whosever it is",
         "clarion/flows/mailings.py close_due": "time's round: what is due, whosever it is",
         "clarion/flows/mailings.py finish_due": "time's round: what is due, whosever it is",
@@ -41,13 +43,16 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "clarion/flows/mailings.py start_due": "time's round: what is due, whosever it is",
         "clarion/flows/mailings.py sweep_due": "time's round: what is due, whosever it is",
         "clarion/flows/customers.py _delete": "locks rows by ids that were read with `of` a line before",
+        "clarion/flows/pruning.py _drop_file": "time's round: what has served its time, whosever it is",
         "clarion/flows/pruning.py prune_due": "time's round: what has served its time, whosever it is",
         "clarion/flows/traces.py of_customer": "the operator's tool; no API reaches it",
         "clarion/flows/traces.py of_mailing": "the operator's tool; no API reaches it",
         "clarion/flows/traces.py of_message": "the operator's tool; no API reaches it",
     },
     "model_has_a_tenant": {
+        "FilePart": "belongs to its file, which has a tenant",
         "Lane": "belongs to its gateway account, which has a tenant",
+        "Refusal": "belongs to its import, which has a tenant",
         "Tenant": "is the tenant",
         "Worker": "a process of the installation",
     },
@@ -56,10 +61,12 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
 CLOCK_DOORS = ("clarion/admin.py", "clarion/api/clock.py", "clarion/asgi.py", "clarion/cli/output.py")
 CLOCK_DOORS += ("clarion/sandbox/", "clarion/supervisor.py", "clarion/worker.py")
 ASYNC_EDGES = ("clarion/asgi.py", "clarion/gateways/", "clarion/lib/http.py", "clarion/outbox/dispatch.py")
-ASYNC_EDGES += ("clarion/sandbox/",)
+ASYNC_EDGES += ("clarion/lib/connections.py", "clarion/lib/exchanges.py", "clarion/sandbox/")
 CLOCKS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "timezone.now"}
 CLOCKS |= {"time.time", "time.time_ns", "time.clock_gettime", "time.localtime", "time.gmtime"}
-NETWORK = {"aiohttp", "ftplib", "http", "requests", "smtplib", "socket", "ssl", "urllib", "clarion.lib.http"}
+NETWORK = {"aiohttp", "ftplib", "http", "requests", "smtplib", "socket", "ssl", "urllib.request"}
+NETWORK |= {"urllib3", "clarion.lib.http"}
+NETWORK |= {"clarion.lib.connections", "clarion.lib.exchanges"}
 EMPTY_WORDS = {"base", "common", "data", "handler", "handlers", "helper", "helpers", "info", "manager"}
 EMPTY_WORDS |= {"managers", "misc", "processor", "processors", "service", "services", "util", "utils"}
 # Spelt so that this line does not find itself.

@@ -29,7 +29,7 @@ from tests.servers import free_port
 STARTS_WITHIN = 50.0
 # The worker drains for at most this long, then the supervisor kills it, s.
 STOPS_WITHIN = 20.0
-# What one test waits for at most: the worker looks ten times a second and the machine may be busy, s.
+# What one test waits for at most: the worker looks four times a second and the machine may be busy, s.
 PATIENCE = 15.0
 # Between two looks, s.
 PAUSE = 0.05

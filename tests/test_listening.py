@@ -101,6 +101,7 @@ def test_a_supervisor_begins_without_the_connection_that_migrated(signals: None)
     assert connection.connection is None
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_web_process_that_never_answers_is_a_failure_that_still_shows_what_is_shown_once(
     tmp_path: Path,

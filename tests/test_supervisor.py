@@ -175,6 +175,7 @@ def mail(hub: Hub) -> str:
     return f"/api/v1/mailings/{made.json()['id']}"
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_killed_workers_rows_go_again_at_once_and_a_killed_supervisor_leaves_nobody(
     tmp_path: Path, sender: RunningSender

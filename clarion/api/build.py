@@ -4,7 +4,18 @@ from ninja import NinjaAPI
 from ninja.openapi.docs import Swagger
 
 from clarion import __version__
-from clarion.api import catalogue, customers, health, mailings, messages, problems
+from clarion.api import (
+    catalogue,
+    customers,
+    exports,
+    health,
+    imports,
+    mailings,
+    messages,
+    previews,
+    problems,
+    test_sends,
+)
 from clarion.api.wire import StrictJson
 
 
@@ -21,6 +32,16 @@ def build() -> NinjaAPI:
         parser=StrictJson(),
     )
     problems.install(api)
-    for resource in (health, catalogue, customers, mailings, messages):
+    for resource in (
+        health,
+        catalogue,
+        customers,
+        imports,
+        exports,
+        previews,
+        mailings,
+        test_sends,
+        messages,
+    ):
         api.add_router("", resource.router)
     return api

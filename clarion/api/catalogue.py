@@ -24,7 +24,9 @@ class Meaning(NamedTuple):
 
 
 CATALOGUE = {
-    "already_over": Meaning((409,), "The mailing has ended or was cancelled.", "Make a new mailing."),
+    "already_over": Meaning(
+        (409,), "The mailing or the import has ended or was cancelled.", "Make a new one."
+    ),
     "already_started": Meaning(
         (409,),
         "The mailing has started; what it is cannot change any more.",
@@ -36,10 +38,20 @@ CATALOGUE = {
     "body_too_long": Meaning(
         (413,),
         "The body is longer than this installation takes.",
-        "Send less, or raise CLARION_MAX_BODY_BYTES.",
+        "Send less, or raise CLARION_MAX_BODY_BYTES (of a file of clients CLARION_MAX_IMPORT_BYTES).",
     ),
     "body_too_slow": Meaning(
         (408,), "The body was not whole in time.", "Send it again, or raise CLARION_BODY_SECONDS."
+    ),
+    "busy": Meaning(
+        (503,),
+        "Half of this process's threads are sending files to slow readers.",
+        "Try again in a moment, or raise CLARION_WEB_THREADS.",
+    ),
+    "cannot_render": Meaning(
+        (400,),
+        "The mailing's text has no result for this client; nothing was sent. The mailing itself is as it was.",
+        "`detail` names the place; give one for everybody with the filter `default`, or name another client.",
     ),
     "cross_site": Meaning(
         (403,),
@@ -50,6 +62,20 @@ CATALOGUE = {
         (503,),
         "The database is away or busy; nothing was stored.",
         "Repeat after Retry-After, a POST under an Idempotency-Key. Operators: is the server up?",
+    ),
+    "empty_audience": Meaning(
+        (409,),
+        "No client was named to show the mailing for, and it is for nobody.",
+        "Name a client, or widen the mailing's filters.",
+    ),
+    "empty_file": Meaning((400,), "There is nothing in the file.", "Send the file itself as the body."),
+    "external_id_taken": Meaning(
+        (409,),
+        "Another client of the tenant has this external_id.",
+        "Change that one: `GET /api/v1/clients?external_id=` finds it.",
+    ),
+    "file_gone": Meaning(
+        (410,), "The file has served its time.", "Send or ask for it again; files are kept for a week."
     ),
     "host_not_allowed": Meaning(
         (400,),
@@ -86,6 +112,14 @@ CATALOGUE = {
         "Use a live key, or a mailing that was made with a test key.",
     ),
     "method_not_served": Meaning((405,), "The path has no such method.", "Use one of those in Allow."),
+    "no_room": Meaning(
+        (507,), "The server has no room to keep the file.", "Try later. Operators: is the disk full?"
+    ),
+    "not_a_table": Meaning(
+        (415,),
+        "The body is no CSV and no JSON lines, or it is packed or wrapped into something.",
+        "Send the plain file as the body, as `text/csv` or `application/x-ndjson`.",
+    ),
     "not_found": Meaning(
         (404,),
         "No such path or row, or the row is another tenant's.",
@@ -102,6 +136,9 @@ CATALOGUE = {
         "Send strict JSON as `application/json`.",
     ),
     "not_migrated": Meaning((503,), "The tables are older than the program.", "Run `clarion migrate`."),
+    "not_ready": Meaning(
+        (409,), "The file is not whole yet, or never will be: `detail` says which.", "Ask for its status."
+    ),
     "refused": Meaning((400,), "The request cannot be read.", "`detail` says what was expected."),
     "scope_missing": Meaning(
         (403,), "The key is good and may not do this.", "Use a key with the scope that `detail` names."

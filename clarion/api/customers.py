@@ -3,24 +3,26 @@
 from typing import Any
 
 import structlog
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema, Status
-from pydantic import Field
 
 from clarion.api.auth import Requires, caller_of
 from clarion.api.clock import now
 from clarion.api.faces import client, short_client
 from clarion.api.problems import Unreadable
 from clarion.api.wire import (
+    Attributes,
     Body,
+    ExternalId,
     Id,
     NumberOrOperator,
     Operator,
     Page,
+    Phone,
     Search,
     Tag,
-    Text,
+    Zone,
     check_id,
     find,
     link_next,
@@ -29,30 +31,32 @@ from clarion.api.wire import (
     warn,
 )
 from clarion.flows import customers
-from clarion.lib.zones import find_zone
 from clarion.models import Customer
 from clarion.models.customers import Customers
 from clarion.models.transactions import again_on_deadlock
 
 log = structlog.get_logger()
 router = Router(auth=Requires("customers"), tags=["clients"])
-PHONE = r"^7[0-9]{10}$"
 ZONE_WARNING = "timezone: neither an IANA name nor an offset; the tenant's zone is used"
 
 
 class ClientBody(Body):
-    phone: Text = Field(pattern=PHONE, examples=["70000000000"])
+    phone: Phone
     operator_code: Operator
     tag: Tag | None = None
-    timezone: Text = Field(max_length=64, examples=["Europe/Berlin"])
+    timezone: Zone
+    external_id: ExternalId | None = None
+    attributes: Attributes = {}
     id: Id | None = None
 
 
 class ClientChange(Body):
-    phone: Text = Field("", pattern=PHONE)
+    phone: Phone = ""
     operator_code: Operator = ""
     tag: Tag | None = None
-    timezone: Text = Field("", max_length=64)
+    timezone: Zone = ""
+    external_id: ExternalId | None = None
+    attributes: Attributes = {}
     id: Id | None = None
 
 
@@ -60,24 +64,25 @@ class ClientFilter(Schema):
     tag: Search | None = None
     operator_code: Search | None = None
     phone: Search | None = None
+    external_id: Search | None = None
     q: Search | None = None
 
 
 class ShortClientBody(Body):
     """The same record as `/api/client` knows it."""
 
-    phone_number: Text = Field(pattern=PHONE, examples=["70000000000"])
+    phone_number: Phone
     operator: NumberOrOperator
     tag: Tag | None = None
-    timezone: Text = Field(max_length=64)
+    timezone: Zone
     id: Id | None = None
 
 
 class ShortClientChange(Body):
-    phone_number: Text = Field("", pattern=PHONE)
+    phone_number: Phone = ""
     operator: NumberOrOperator = ""
     tag: Tag | None = None
-    timezone: Text = Field("", max_length=64)
+    timezone: Zone = ""
     id: Id | None = None
 
 
@@ -97,6 +102,8 @@ def create_client(request: HttpRequest, payload: ClientBody, response: HttpRespo
 @router.get("/api/v1/clients")
 def list_clients(request: HttpRequest, page: Query[Page], filters: Query[ClientFilter]) -> dict[str, Any]:
     rows = _filtered(_mine(request), filters.phone, filters.operator_code, filters.tag, filters.q)
+    if filters.external_id is not None:
+        rows = rows.filter(external_id=filters.external_id)
     data, following = page_of(rows, page, client)
     return {"data": data, "next": following}
 
@@ -124,7 +131,7 @@ def change_client(
 def delete_client(request: HttpRequest, client_id: int) -> Any:
     """Delete the client; what waits for them is cancelled, what was sent still counts."""
     row = find(_mine(request), client_id)
-    _refuse_test_key(request)
+    refuse_test_key(request)
     customers.delete(row, now=now())
     return Status(204, None)
 
@@ -204,20 +211,35 @@ def _replace(
     return again_on_deadlock(once)
 
 
-def _refuse_test_key(request: HttpRequest) -> None:
+def refuse_test_key(request: HttpRequest) -> None:
     """Clients have no test side: one that a test makes or changes would be in the next live mailing's audience."""
     if caller_of(request).is_test:
         raise Unreadable(403, "live_client", "A test key reads clients; it makes, changes and deletes none.")
 
 
 def _store(request: HttpRequest, response: HttpResponse, row: Customer, fields: dict[str, Any]) -> Customer:
-    _refuse_test_key(request)
+    refuse_test_key(request)
     row.phone = fields.get("phone", row.phone)
-    row.timezone = fields.get("timezone", row.timezone)
+    row.locate(fields.get("timezone", row.timezone))
     row.relabel(operator_code=fields.get("operator_code", row.operator_code), tag=fields.get("tag", row.tag))
+    row.external_id = fields.get("external_id", row.external_id)
+    row.describe(fields.get("attributes", row.attributes))
     if row._state.adding:
         row.tenant, row.created_at = tenant_of(request), now()
-    row.save()
-    warn(response, [] if find_zone(row.timezone) else [ZONE_WARNING])
+    _save(row)
+    warn(response, [] if row.zone else [ZONE_WARNING])
     log.info("client_stored", client_id=row.pk, tenant=tenant_of(request).name)
     return row
+
+
+def _save(row: Customer) -> None:
+    try:
+        with transaction.atomic():
+            row.save()
+    except IntegrityError:
+        # Asked after the fact: of two who take it at once, the database lets one.
+        twin = Customer.objects.of(row.tenant).filter(external_id=row.external_id).exclude(pk=row.pk)
+        if row.external_id is None or not twin.exists():
+            raise
+        sentence = "Another client has this external_id."
+        raise Unreadable(409, "external_id_taken", sentence, "external_id") from None

@@ -1,7 +1,7 @@
 """How rows look on the wire. Where an older system printed an answer, its members stand here and no others."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from clarion.lib.times import wire_time
@@ -10,14 +10,17 @@ from clarion.models.outgoing import STATUS, STATUSES, Reason
 
 
 def client(row: Customer) -> dict[str, Any]:
-    """Present a customer as `/api/v1/clients` does."""
-    return {
+    """Present a customer as `/api/v1/clients` does; what is ours alone is shown where they have it."""
+    shown: dict[str, Any] = {
         "id": row.pk,
         "phone": row.phone,
         "operator_code": row.operator_code,
         "tag": row.tag,
         "timezone": row.timezone,
     }
+    if row.external_id is not None:
+        shown["external_id"] = row.external_id
+    return shown | ({"attributes": row.attributes} if row.attributes else {})
 
 
 def short_client(row: Customer) -> dict[str, Any]:
@@ -41,8 +44,8 @@ def mailing(row: Mailing, *, account_was_named: bool = False) -> dict[str, Any]:
         "client_tag_filter": row.tag_filter,
         "end_time": wire_time(row.ends_at),
     }
-    if row.name:
-        shown["name"] = row.name
+    ours = _ours(row)
+    shown |= {name: value for name, value in ours.items() if value}
     if account_was_named:
         shown["gateway_account"] = row.account.name
     return shown
@@ -57,10 +60,21 @@ def mailing_in_full(row: Mailing) -> dict[str, Any]:
         status = "paused"
     return {
         **mailing(row, account_was_named=True),
-        "name": row.name,
+        **_ours(row),
         "status": status.upper(),
         "started": row.started_at and wire_time(row.started_at),
         "finished": row.finished_at and wire_time(row.finished_at),
+    }
+
+
+def _ours(row: Mailing) -> dict[str, Any]:
+    """What the older systems did not know of a mailing."""
+    return {
+        "name": row.name,
+        "filter": row.filter,
+        "local_from": row.local_from and row.local_from.isoformat("auto").removesuffix(":00"),
+        "local_until": row.local_until and row.local_until.isoformat("auto").removesuffix(":00"),
+        "rate_per_second": row.rate_per_second,
     }
 
 
@@ -88,9 +102,8 @@ def by_status(counts: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:
     return [{"status": status, "count": totals[status]} for status in STATUSES if totals[status]]
 
 
-def mailing_report(row: Mailing) -> dict[str, Any]:
-    """Return the accounts of a mailing, with reasons. `rate_per_second` is that of messages with an outcome."""
-    counts = list(row.counts.exclude(count=0).values_list("state", "reason", "count"))
+def by_status_and_reason(counts: Collection[tuple[str, str, int]]) -> list[dict[str, Any]]:
+    """Return how many messages have each status, and why, from counts by state and reason."""
     reasons: dict[str, Counter[str]] = defaultdict(Counter)
     for state, reason, count in counts:
         if reason:
@@ -99,13 +112,19 @@ def mailing_report(row: Mailing) -> dict[str, Any]:
     for line in statuses:
         named = reasons[line["status"]]
         line["reasons"] = [{"reason": reason, "count": named[reason]} for reason in sorted(named)]
+    return statuses
+
+
+def mailing_report(row: Mailing) -> dict[str, Any]:
+    """Return the accounts of a mailing, with reasons. `rate_per_second` is that of messages with an outcome."""
+    counts = list(row.counts.exclude(count=0).values_list("state", "reason", "count"))
     materialised = sum(count for _, _, count in counts)
     sent = sum(count for state, _, count in counts if state in (State.ACCEPTED, State.DELIVERED))
     seconds = (row.finished_at - row.started_at).total_seconds() if row.finished_at and row.started_at else 0
     return {
         "audience": materialised if row.materialised_at else None,
         "materialised": materialised,
-        "statuses": statuses,
+        "statuses": by_status_and_reason(counts),
         "in_doubt": sum(count for _, reason, count in counts if reason == Reason.IN_DOUBT),
         "rate_per_second": round(sent / seconds, 1) if seconds else None,
         "started": row.started_at and wire_time(row.started_at),
@@ -131,6 +150,11 @@ def message(row: Message) -> dict[str, Any]:
         "last_try": row.sending_at and wire_time(row.sending_at),
         "finished": row.finished_at and wire_time(row.finished_at),
     }
+
+
+def test_message(row: Message) -> dict[str, Any]:
+    """Present the message of a test send: `mailing` is the one that it shows."""
+    return {**message(row), "mailing": row.mailing.test_of_id, "test": True}
 
 
 def short_message(row: Message) -> dict[str, Any]:

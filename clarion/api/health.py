@@ -88,7 +88,7 @@ def oldest_due(moment: datetime) -> datetime:
         f"due_{priority}": Subquery(waiting.filter(priority=priority).values("due_at")[:1])
         for priority in (*PRIORITIES, SUSPECT)
     }
-    rows = Lane.objects.annotate(**firsts).values_list(*firsts)
+    rows = Lane.objects.filter(ended_at=None).annotate(**firsts).values_list(*firsts)
     return min((at for row in rows for at in row if at is not None), default=moment)
 
 

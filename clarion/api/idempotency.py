@@ -16,6 +16,7 @@ from clarion.api.auth import caller_of
 from clarion.api.clock import now
 from clarion.api.middleware import Handler
 from clarion.api.problems import problem_response, unavailable
+from clarion.api.streams import is_stream
 from clarion.flows.callers import Caller, NotIdentified, WrongTenant
 from clarion.models import IdempotencyRecord
 from clarion.models.transactions import is_lock_conflict
@@ -33,6 +34,9 @@ class IdempotencyKeys:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         key = request.headers.get("Idempotency-Key")
         if request.method != "POST" or key is None or request.path_info.startswith("/admin"):
+            return self._handler(request)
+        if is_stream(request.method, request.path_info):
+            # Nobody has read it yet, so nothing says whether it is the same again. It does no harm twice.
             return self._handler(request)
         if not _KEY.fullmatch(key):
             detail = "Idempotency-Key has 1 to 255 visible ASCII characters."

@@ -1,107 +1,29 @@
 """Mailings: one row with two faces, `/api/v1/mailings` and `/api/mailing`, and what became of their messages."""
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema, Status
-from pydantic import AfterValidator, Field, ValidationInfo
 
 from clarion.api.auth import Requires, caller_of
 from clarion.api.clock import now
 from clarion.api.faces import by_status, mailing, mailing_in_full, mailing_report, message, short_mailing
-from clarion.api.wire import (
-    Body,
-    Id,
-    NumberOrOperator,
-    Operator,
-    Page,
-    Search,
-    Tag,
-    Text,
-    Time,
-    check_id,
-    find,
-    link_next,
-    page_of,
-    tenant_of,
-    warn,
+from clarion.api.mailing_bodies import (
+    WINDOW_OVER,
+    MailingBody,
+    MailingChange,
+    ShortMailingBody,
+    ShortMailingChange,
+    of_draft,
+    of_short_face,
 )
+from clarion.api.wire import Page, Search, check_id, find, link_next, page_of, tenant_of, warn
 from clarion.flows import mailings
-from clarion.flows.drafts import Draft, EndsBeforeStart, find_account
-from clarion.lib.texts import LONGEST_TEXT, compile_text
+from clarion.flows.drafts import Draft
 from clarion.models import Mailing, MailingCount, Message
 from clarion.models.mailings import Mailings
 
 router = Router(auth=Requires("mailings"), tags=["mailings"])
-WINDOW_OVER = "end_time: the window is over; every message becomes TIMEOUT"
-
-
-def _compiles(value: str) -> str:
-    compile_text(value)
-    return value
-
-
-def _inside(value: datetime, info: ValidationInfo) -> datetime:
-    """Refuse an end before the start beside whatever else is wrong; both are in the body, unless it is a PATCH."""
-    start = info.data.get("start_time")
-    if start is not None and value <= start:
-        raise EndsBeforeStart("end_time must come after start_time")
-    return value
-
-
-def _known_account(value: str, info: ValidationInfo) -> str:
-    caller = caller_of((info.context or {})["request"])
-    if value:
-        find_account(caller.tenant, value, is_test=caller.is_test)
-    return value
-
-
-MailingText = Annotated[Text, Field(min_length=1, max_length=LONGEST_TEXT), AfterValidator(_compiles)]
-End = Annotated[Time, AfterValidator(_inside)]
-AccountName = Annotated[Text, Field(max_length=100), AfterValidator(_known_account)]
-
-
-class MailingBody(Body):
-    start_time: Time
-    end_time: End
-    text: MailingText
-    client_operator_code_filter: Operator | None = None
-    client_tag_filter: Tag | None = None
-    name: Text = Field("", max_length=200)
-    gateway_account: AccountName = ""
-    id: Id | None = None
-    # Ours, in answers; taken back and ignored.
-    status: Any = Field(None, exclude=True)
-    started: Any = Field(None, exclude=True)
-    finished: Any = Field(None, exclude=True)
-
-
-class MailingChange(MailingBody):
-    start_time: Time = None  # type: ignore[assignment]
-    end_time: End = None  # type: ignore[assignment]
-    text: MailingText = ""
-
-
-class Audience(Body):
-    tag: Tag | None = None
-    operator: NumberOrOperator | None = None
-
-
-class ShortMailingBody(Body):
-    """The same row as `/api/mailing` knows it."""
-
-    clients: Audience = Audience()
-    start_time: Time
-    end_time: End
-    text: MailingText
-    id: Id | None = None
-
-
-class ShortMailingChange(ShortMailingBody):
-    start_time: Time = None  # type: ignore[assignment]
-    end_time: End = None  # type: ignore[assignment]
-    text: MailingText = ""
 
 
 class MessageFilter(Schema):
@@ -118,7 +40,7 @@ def create_mailing(request: HttpRequest, payload: MailingBody, response: HttpRes
 @router.get("/api/v1/mailings")
 def statistics(request: HttpRequest) -> dict[str, Any]:
     """What became of all messages of all mailings. Deleted mailings go on counting in `message_data`."""
-    counts = MailingCount.objects.of(tenant_of(request)).by_state()
+    counts = MailingCount.objects.of(tenant_of(request)).without_tests().by_state()
     return {"message_data": by_status(counts), "total_mailings": _mine(request).count()}
 
 
@@ -193,7 +115,7 @@ def mailing_messages(
 @router.post("/api/mailing", response={201: dict[str, Any]})
 def create_short_mailing(request: HttpRequest, payload: ShortMailingBody, response: HttpResponse) -> Any:
     """Make a mailing, in the other face of the same row."""
-    return Status(201, short_mailing(_create(request, response, _long(payload.model_dump()))))
+    return Status(201, short_mailing(_create(request, response, of_short_face(payload.model_dump()))))
 
 
 @router.get("/api/mailing")
@@ -214,7 +136,7 @@ def get_short_mailing(request: HttpRequest, mailing_id: int) -> dict[str, Any]:
 def replace_short_mailing(
     request: HttpRequest, mailing_id: int, payload: ShortMailingBody, response: HttpResponse
 ) -> dict[str, Any]:
-    fields = _long(payload.model_dump())
+    fields = of_short_face(payload.model_dump())
     return short_mailing(_change(request, response, mailing_id, fields))
 
 
@@ -222,20 +144,13 @@ def replace_short_mailing(
 def change_short_mailing(
     request: HttpRequest, mailing_id: int, payload: ShortMailingChange, response: HttpResponse
 ) -> dict[str, Any]:
-    fields = _long(payload.model_dump(exclude_unset=True))
+    fields = of_short_face(payload.model_dump(exclude_unset=True))
     return short_mailing(_change(request, response, mailing_id, fields))
 
 
 @router.delete("/api/mailing/{int:mailing_id}", response={204: None})
 def delete_short_mailing(request: HttpRequest, mailing_id: int) -> Any:
     return delete_mailing(request, mailing_id)
-
-
-def _long(fields: dict[str, Any]) -> dict[str, Any]:
-    """Give the members of the short face the names of the long one; those of `clients` that were left out stay out."""
-    names = {"tag": "client_tag_filter", "operator": "client_operator_code_filter"}
-    audience = fields.pop("clients", {})
-    return {**fields, **{names[name]: value for name, value in audience.items()}}
 
 
 def _mine(request: HttpRequest) -> Mailings:
@@ -250,7 +165,7 @@ def _to_change(request: HttpRequest, mailing_id: int) -> Mailing:
 
 def _create(request: HttpRequest, response: HttpResponse, fields: dict[str, Any]) -> Mailing:
     caller = caller_of(request)
-    row = mailings.create(caller.tenant, Draft(**_of_draft(fields)), is_test=caller.is_test, now=now())
+    row = mailings.create(caller.tenant, Draft(**of_draft(fields)), is_test=caller.is_test, now=now())
     warn(response, [WINDOW_OVER] if row.ends_at <= now() else [])
     return row
 
@@ -258,21 +173,6 @@ def _create(request: HttpRequest, response: HttpResponse, fields: dict[str, Any]
 def _change(request: HttpRequest, response: HttpResponse, mailing_id: int, fields: dict[str, Any]) -> Mailing:
     row = _to_change(request, mailing_id)
     check_id(row, fields)
-    row = mailings.change(row, _of_draft(fields), now=now())
+    row = mailings.change(row, of_draft(fields), now=now())
     warn(response, [WINDOW_OVER] if row.ends_at <= now() else [])
     return row
-
-
-_DRAFT_NAMES = {
-    "text": "text",
-    "start_time": "starts_at",
-    "end_time": "ends_at",
-    "client_operator_code_filter": "operator_code_filter",
-    "client_tag_filter": "tag_filter",
-    "name": "name",
-    "gateway_account": "account",
-}
-
-
-def _of_draft(fields: dict[str, Any]) -> dict[str, Any]:
-    return {_DRAFT_NAMES[name]: value for name, value in fields.items() if name in _DRAFT_NAMES}

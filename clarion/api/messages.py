@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
 
 from clarion.api.auth import Requires
-from clarion.api.faces import message, short_message
+from clarion.api.faces import message, short_message, test_message
 from clarion.api.wire import Id, Page, Search, find, link_next, page_of, tenant_of
 from clarion.models import Message
 from clarion.models.messages import Messages
@@ -28,7 +28,8 @@ def list_messages(request: HttpRequest, page: Query[Page], filters: Query[Messag
 
 @router.get("/api/v1/messages/{int:message_id}")
 def get_message(request: HttpRequest, message_id: int) -> dict[str, Any]:
-    return message(find(Message.objects.of(tenant_of(request)), message_id))
+    row = find(Message.objects.of(tenant_of(request)).select_related("mailing"), message_id)
+    return message(row) if row.mailing.test_of_id is None else test_message(row)
 
 
 @router.get("/api/message")
@@ -42,11 +43,11 @@ def list_short_messages(
 
 @router.get("/api/message/{int:message_id}")
 def get_short_message(request: HttpRequest, message_id: int) -> dict[str, Any]:
-    return short_message(find(Message.objects.of(tenant_of(request)), message_id))
+    return short_message(find(Message.objects.of(tenant_of(request)).without_tests(), message_id))
 
 
 def _filtered(request: HttpRequest, filters: MessageFilter) -> Messages:
-    rows = Message.objects.of(tenant_of(request))
+    rows = Message.objects.of(tenant_of(request)).without_tests()
     if filters.mailing is not None:
         rows = rows.filter(mailing_id=filters.mailing)
     if filters.client is not None:

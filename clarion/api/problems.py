@@ -13,7 +13,9 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
 from clarion.api.auth import ScopeMissing
-from clarion.flows import callers, drafts, mailings
+from clarion.flows import callers, drafts, imports, mailings, test_sends, uploads
+from clarion.lib.filters import BadFilter
+from clarion.lib.guesses import NoTable
 from clarion.lib.logs import code_of, mistake
 from clarion.lib.problems import MEDIA_TYPE, FieldError, Problem
 from clarion.lib.texts import BadText
@@ -28,11 +30,19 @@ REFUSALS: dict[type[Exception], tuple[int, str]] = {
     mailings.AlreadyStarted: (409, "already_started"),
     mailings.AlreadyOver: (409, "already_over"),
     mailings.LiveMailing: (403, "live_mailing"),
+    imports.AlreadyOver: (409, "already_over"),
+    uploads.EmptyFile: (400, "empty_file"),
+    NoTable: (415, "not_a_table"),
+    test_sends.CannotShow: (400, "cannot_render"),
+    test_sends.EmptyAudience: (409, "empty_audience"),
 }
 # What a flow finds wrong in one member of the body.
 WRONG_MEMBERS: dict[type[Exception], str] = {
     drafts.EndsBeforeStart: "end_time",
+    drafts.NoLocalHours: "local_until",
     drafts.NoSuchAccount: "gateway_account",
+    test_sends.NoSuchClient: "client",
+    BadFilter: "filter",
     BadText: "text",
 }
 INVALID = "invalid_request"

@@ -1,56 +1,40 @@
 """The rules of the whole surface: members, texts, times, pages, warnings. No route decides any of this by itself."""
 
-import json
-from collections import Counter
+import re
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, time
 from typing import Annotated, Any, TypeVar
-from zoneinfo import ZoneInfo
 
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Schema
 from ninja.parser import Parser
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic import ValidationError as PydanticValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from clarion.api.auth import caller_of
 from clarion.api.problems import Unreadable
+from clarion.lib import strict_json
+from clarion.lib.problems import FieldError
 from clarion.lib.times import parse_time
-from clarion.lib.zones import find_zone
 from clarion.models import Tenant
-from clarion.models.customers import fold
+from clarion.models.attributes import errors_in
+from clarion.models.profiles import ExternalId as ExternalId
+from clarion.models.profiles import Operator as Operator
+from clarion.models.profiles import Phone as Phone
+from clarion.models.profiles import Tag as Tag
+from clarion.models.profiles import Text as Text
+from clarion.models.profiles import Zone as Zone
 
 # Ids are 64-bit on every database; a larger number names nothing.
 LARGEST_ID = 2**63 - 1
 DEFAULT_LIMIT, MOST = 50, 100
 # What `operator` is given as a number up to; real ones have three digits.
 LARGEST_OPERATOR = 10**9
+_LOCAL_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?")
 
 Row = TypeVar("Row", bound=Model)
-
-
-def _plain_text(value: str) -> str:
-    """Texts every database can keep: no NUL, no half of a surrogate pair."""
-    if "\x00" in value:
-        raise ValueError("must not contain the NUL character")
-    if _is_broken(value):
-        raise ValueError("must be valid Unicode: there is half of a surrogate pair in it")
-    return value
-
-
-def _is_broken(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _fits(length: int) -> AfterValidator:
-    """Limit the form in which a label is compared: folding makes some texts longer (ß becomes ss)."""
-
-    def check(value: str) -> str:
-        if len(fold(value)) > length:
-            raise ValueError(f"must have at most {length} characters, also when its case is ignored")
-        return value
-
-    return AfterValidator(check)
 
 
 def _operator(value: Any) -> Any:
@@ -72,14 +56,39 @@ def _time(value: Any, info: ValidationInfo) -> datetime:
     if not isinstance(value, str):
         raise ValueError("must be a text such as 2026-11-20T14:00:00Z")
     request = (info.context or {}).get("request")
-    return parse_time(value, zone_of(tenant_of(request)) if request else ZoneInfo("UTC"))
+    return parse_time(value, tenant_of(request).zone if request else UTC)
 
 
-Text = Annotated[str, AfterValidator(_plain_text)]
+def _local_time(value: Any) -> time:
+    """A time of day on somebody's wall, without a zone."""
+    if not isinstance(value, str) or not _LOCAL_TIME.fullmatch(value):
+        raise ValueError("must be a time of day such as 09:00")
+    return time.fromisoformat(value)
+
+
+def looked_through(look: Callable[[object], Sequence[FieldError]]) -> BeforeValidator:
+    """Check a member that has members of its own; each that is wrong is named by the way to it."""
+
+    def check(value: Any) -> Any:
+        wrong: list[InitErrorDetails] = [
+            {
+                "type": PydanticCustomError("value_error", "{sentence}", {"sentence": error["msg"]}),
+                "loc": tuple(error["loc"]),
+                "input": None,
+            }
+            for error in look(value)
+        ]
+        if wrong:
+            raise PydanticValidationError.from_exception_data("body", wrong)
+        return value
+
+    return BeforeValidator(check)
+
+
+LocalTime = Annotated[time, BeforeValidator(_local_time, json_schema_input_type=str)]
 Time = Annotated[datetime, BeforeValidator(_time, json_schema_input_type=str)]
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID), BeforeValidator(_id)]
-Operator = Annotated[Text, Field(min_length=1, max_length=64), _fits(64)]
-Tag = Annotated[Text, Field(max_length=255), _fits(255)]
+Attributes = Annotated[dict[str, Any], looked_through(errors_in)]
 NumberOrOperator = Annotated[Operator, BeforeValidator(_operator, json_schema_input_type=int | str)]
 # A filter that is longer than what it is compared with finds nothing; this bounds the work of finding that out.
 Search = Annotated[Text, Field(max_length=255)]
@@ -108,15 +117,11 @@ class StrictJson(Parser):
         try:
             # RFC 8259 knows UTF-8 only; bytes would be guessed at.
             text = request.body.decode("utf-8")
-            return json.loads(text, object_pairs_hook=_members, parse_constant=_no_constant)
+            return strict_json.read(text)
         except RecursionError as error:
             raise Unreadable(400, "too_deep", "The body is nested too deeply.") from error
         except ValueError as error:
             raise Unreadable(400, "not_json", f"The body is not JSON: {error}.") from error
-
-
-def zone_of(tenant: Tenant) -> Any:
-    return find_zone(tenant.timezone) or ZoneInfo("UTC")
 
 
 def tenant_of(request: HttpRequest) -> Tenant:
@@ -162,17 +167,3 @@ def warn(response: HttpResponse, sentences: Sequence[str]) -> None:
     """Say what was odd and taken all the same."""
     if sentences:
         response.headers["Clarion-Warnings"] = "; ".join(sentences)
-
-
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-        raise ValueError(f"{twice[:100]!a} stands in it twice")
-    if any(map(_is_broken, members)):
-        raise ValueError("the name of a member is not valid Unicode")
-    return members
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number")

@@ -11,6 +11,7 @@ import django
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from clarion.cli.remarks import broken_setting, show
 from clarion.databases.url import BadDatabaseUrl
 
 
@@ -33,7 +34,12 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clarion.settings")
 try:
     django.setup()
 except (ValidationError, SettingsError, BadDatabaseUrl) as wrong:
-    print(*wrong_settings(wrong), sep="\n", file=sys.stderr)
+    told = wrong_settings(wrong)
+    if sys.argv[1:2] == ["doctor"]:
+        # Its whole answer: all other checks need settings.
+        show((broken_setting(sentence) for sentence in told), as_json="--json" in sys.argv)
+        raise SystemExit(1) from None
+    print(*told, sep="\n", file=sys.stderr)
     raise SystemExit(2) from None
 
 import typer  # noqa: E402 - the verbs import models, so Django comes first
@@ -42,6 +48,8 @@ from clarion.cli import (  # noqa: E402
     accounts,
     audit,
     demo,
+    doctor,
+    files,
     keys,
     messages,
     migrate,
@@ -65,6 +73,9 @@ app.command()(run.run)
 app.command()(run.web)
 app.command("worker")(worker_verb.work)
 app.command()(migrate.migrate)
+app.command()(doctor.doctor)
+app.command("import")(files.import_clients)
+app.command("export")(files.export_clients)
 app.command()(audit.audit)
 app.command()(trace.trace)
 app.command()(sandbox.sandbox)

@@ -18,7 +18,7 @@ app = typer.Typer(help="Gateway accounts: list, kinds, add, change.", no_args_is
 @app.command("list")
 def list_accounts(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """List the accounts, without their settings."""
-    columns = ("tenant", "name", "gateway", "in doubt", "closed until", "because")
+    columns = ("tenant", "name", "gateway", "in doubt", "rate", "closed until", "because")
     rows = GatewayAccount.objects.select_related("tenant", "lane").order_by("id")
     listed = [
         (
@@ -26,6 +26,7 @@ def list_accounts(as_json: Annotated[bool, typer.Option("--json")] = False) -> N
             row.name,
             row.gateway,
             policy(row),
+            row.lane.rate_per_second,
             row.lane.closed_until,
             row.lane.closed_because,
         )
@@ -44,6 +45,7 @@ def kinds() -> None:
 
 SETTINGS = typer.Option(help="JSON object; - reads it from standard input, where no shell keeps it.")
 DOUBT = typer.Option(help="resend or hold: what a lost answer leads to.")
+RATE = typer.Option(help="Sends begun in a second, by all workers together; 0: as many as go.")
 
 
 @app.command()
@@ -53,11 +55,20 @@ def add(
     gateway: str,
     settings: Annotated[str, SETTINGS] = "{}",
     doubt: Annotated[str, DOUBT] = "",
+    rate: Annotated[float, RATE] = 0,
 ) -> None:
     """Add an account; the tenant's mailings use it from now on where they name none."""
     values = _values(settings)
     try:
-        flow.add(find_tenant(tenant), name=name, gateway=gateway, settings=values, doubt=doubt, now=now())
+        flow.add(
+            find_tenant(tenant),
+            name=name,
+            gateway=gateway,
+            settings=values,
+            doubt=doubt,
+            rate=rate,
+            now=now(),
+        )
     except (flow.BadAccount, flow.AccountExists) as error:
         stop(REFUSED, str(error))
     out.print(f"Account {name} is there; mailings of {tenant} leave through it.", markup=False)
@@ -69,13 +80,15 @@ def change(
     name: str,
     settings: Annotated[str | None, SETTINGS] = None,
     doubt: Annotated[str | None, DOUBT] = None,
+    rate: Annotated[float | None, RATE] = None,
 ) -> None:
     """Change an account, and let what waits for it leave at once; without options only the latter."""
     account = GatewayAccount.objects.of(find_tenant(tenant)).filter(name=name).first()
     if account is None:
         stop(NOT_FOUND, f"Tenant {tenant} has no account {name}. clarion accounts list shows them.")
     try:
-        flow.change(account, settings=None if settings is None else _values(settings), doubt=doubt)
+        values = None if settings is None else _values(settings)
+        flow.change(account, settings=values, doubt=doubt, rate=rate)
     except flow.BadAccount as error:
         stop(REFUSED, str(error))
     out.print(f"Account {name} is changed and open.", markup=False)

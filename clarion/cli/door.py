@@ -11,8 +11,8 @@ from typer.core import TyperGroup
 from clarion.cli.output import FAILED, NOT_FOUND, WRONG_USE, stop
 from clarion.lib.secrets import BadKeyFile
 
-# These make an installation, or need none, or (web) have something to refuse first.
-WITHOUT_INSTALLATION = ("run", "web", "migrate", "demo", "sandbox")
+# These make an installation, or need none, or (web, doctor) have something to say first.
+WITHOUT_INSTALLATION = ("run", "web", "migrate", "demo", "sandbox", "doctor")
 # `clarion run` has made one for its children; what becomes of it meanwhile, they outlive.
 OF_A_CHILD = "--parent-fd"
 

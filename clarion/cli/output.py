@@ -1,6 +1,8 @@
 """How the verbs answer: tables for people, JSON for programs, and an exit code that says which kind of no it was."""
 
 import json
+import os
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -32,6 +34,17 @@ def stop(code: int, sentence: str) -> NoReturn:
     """End with this exit code; the sentence says what to do next."""
     err.print(sentence, markup=False)
     raise typer.Exit(code)
+
+
+def program() -> str:
+    """Return how this program is called from here: a fresh checkout's own one is not on the PATH."""
+    if sys.argv[0].endswith("__main__.py"):
+        return f"{_shortest(sys.executable)} -m clarion"
+    return _shortest(sys.argv[0]) if os.sep in sys.argv[0] else sys.argv[0]
+
+
+def _shortest(path: str) -> str:
+    return min(path, os.path.relpath(path), key=len)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, as_json: bool) -> None:

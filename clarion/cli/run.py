@@ -14,7 +14,7 @@ from django.core.management import call_command
 
 from clarion.checks import LOOPBACK, development_mode
 from clarion.cli.door import require_installation
-from clarion.cli.output import FAILED, REFUSED, err, now, out, stop
+from clarion.cli.output import FAILED, REFUSED, err, now, out, program, stop
 from clarion.flows import first_start
 from clarion.flows.callers import DEVELOPMENT_TENANT
 from clarion.lib import parent
@@ -135,9 +135,7 @@ def change_password() -> str:
 
 def _card(host: str, port: int, welcome: first_start.Welcome, *, is_dev: bool) -> None:
     address = address_of(host, port)
-    # As it was called: a fresh checkout's own one is not on the PATH.
-    program = os.path.relpath(sys.argv[0]) if os.sep in sys.argv[0] else sys.argv[0]
-    key = welcome.key or f"shown at the first start; {program} keys add {DEVELOPMENT_TENANT} makes another"
+    key = welcome.key or f"shown at the first start; {program()} keys add {DEVELOPMENT_TENANT} makes another"
     password = welcome.password or f"shown at the first start; {change_password()} sets another"
     header = "" if is_dev else f" -H 'Authorization: Bearer {welcome.key or 'YOUR-KEY'}'"
     body = '{"phone":"70000000001","operator_code":"900","timezone":"Europe/Berlin"}'

@@ -9,7 +9,9 @@ from pydantic import ValidationError
 
 from clarion import gateways
 from clarion.models import GatewayAccount, Lane, Tenant
+from clarion.models.accounts import LARGEST_RATE, LEAST_RATE
 from clarion.models.transactions import again_on_deadlock
+from clarion.outbox import breaker
 
 log = structlog.get_logger()
 
@@ -29,15 +31,19 @@ def add(
     gateway: str,
     settings: dict[str, Any],
     doubt: str = "",
+    rate: float | None = None,
     now: datetime,
     is_test: bool = False,
 ) -> GatewayAccount:
     """Give the tenant a way to a provider; it becomes the one used where none is named.
 
-    :raises BadAccount: unknown gateway, wrong settings
+    `rate` bounds the sends begun in a second, by all workers together; None: nothing does.
+
+    :raises BadAccount: unknown gateway, wrong settings, no rate
     :raises AccountExists:
     """
     _check_doubt(doubt)
+    _check_rate(rate)
     _check_settings(gateway, settings)
     try:
         with transaction.atomic():
@@ -47,7 +53,7 @@ def add(
                 gateway=gateway,
                 doubt=doubt,
                 is_test=is_test,
-                lane=Lane.objects.create(),
+                lane=Lane.objects.create(rate_per_second=rate or None),
                 created_at=now,
             )
             account.seal(settings)
@@ -57,10 +63,16 @@ def add(
     return account
 
 
-def change(account: GatewayAccount, *, settings: dict[str, Any] | None, doubt: str | None) -> None:
-    """Give the account other settings or another policy of doubt (None: as it is), and open its lane again.
+def change(
+    account: GatewayAccount,
+    *,
+    settings: dict[str, Any] | None = None,
+    doubt: str | None = None,
+    rate: float | None = None,
+) -> None:
+    """Give the account other settings, another policy of doubt or rate (None: as it is), and open its lane again.
 
-    Messages that wait for the account leave with the new settings.
+    A rate of 0 takes the bound away. Messages that wait for the account leave with the new settings.
 
     :raises BadAccount: nothing is changed then
     """
@@ -68,27 +80,38 @@ def change(account: GatewayAccount, *, settings: dict[str, Any] | None, doubt: s
         _check_doubt(doubt)
     if settings is not None:
         _check_settings(account.gateway, settings)
-    again_on_deadlock(lambda: _change(account, settings, doubt))
+    _check_rate(rate)
+    again_on_deadlock(lambda: _change(account, settings, doubt, rate))
     log.info("account_changed", account=account.name, tenant=account.tenant.name)
 
 
-def _change(account: GatewayAccount, settings: dict[str, Any] | None, doubt: str | None) -> None:
+def _change(
+    account: GatewayAccount, settings: dict[str, Any] | None, doubt: str | None, rate: float | None
+) -> None:
     with transaction.atomic():
         # The lane first, like whoever closes it. The account is read under the lock: of two changes at once neither
         # is lost.
-        Lane.objects.select_for_update().get(pk=account.lane_id)
+        lane = Lane.objects.select_for_update().get(pk=account.lane_id)
         locked = GatewayAccount.objects.of(account.tenant).select_for_update().get(pk=account.pk)
         if doubt is not None:
             locked.doubt = doubt
         if settings is not None:
             locked.seal(settings)
         locked.save(update_fields=["doubt", "sealed_settings"])
-        Lane.objects.filter(pk=locked.lane_id).update(closed_until=None, closed_because="")
+        breaker.reopen(lane)
+        if rate is not None:
+            lane.rate_per_second = rate or None
+        lane.save()
 
 
 def _check_doubt(doubt: str) -> None:
     if doubt not in ("", "resend", "hold"):
         raise BadAccount("doubt: resend or hold")
+
+
+def _check_rate(rate: float | None) -> None:
+    if rate and not LEAST_RATE <= rate <= LARGEST_RATE:
+        raise BadAccount(f"rate: from {LEAST_RATE} to {LARGEST_RATE:,} a second, or 0 for none")
 
 
 def _check_settings(gateway: str, settings: dict[str, Any]) -> None:

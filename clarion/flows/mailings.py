@@ -1,34 +1,28 @@
 """A mailing from its creation to its accounts: changed while it waits, started by time, paused, cancelled, closed."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import structlog
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
 from clarion.flows.drafts import Draft as Draft
 from clarion.flows.drafts import draft_of, fields_of
+from clarion.flows.rounds import each
 from clarion.lib.crashpoints import crashpoint
-from clarion.lib.logs import mistake
-from clarion.models import Customer, Mailing, Message, State, Tenant
-from clarion.models.mailings import Mailings
+from clarion.models import Customer, Lane, Mailing, Message, State, Tenant
 from clarion.models.materialising import materialise_slice
 from clarion.models.moves import Move, move
 from clarion.models.outgoing import Reason
 from clarion.models.transactions import again_on_deadlock
-from clarion.outbox.gate import is_too_late
+from clarion.outbox import plan
 
 log = structlog.get_logger()
 
 # Waiting messages released, cancelled or expired in one transaction: as many as SQLite moves in about 25 ms.
 SWEEP = 1_000
-# Mailings looked at by one step in one round, the oldest first: what is due behind them waits milliseconds.
-ROUND = 100
-
-# What the worker does to one mailing that it has locked; gives how much there was to do.
-Step = Callable[[Mailing, datetime], int]
 
 
 class AlreadyStarted(Exception):
@@ -46,7 +40,7 @@ class AlreadyOver(Exception):
 def create(tenant: Tenant, draft: Draft, *, is_test: bool, now: datetime) -> Mailing:
     """Store a mailing; the worker starts it when its time comes, at once if that is now.
 
-    :raises EndsBeforeStart, NoSuchAccount, BadText: nothing is stored then
+    :raises EndsBeforeStart, NoLocalHours, NoSuchAccount, BadText, BadFilter: nothing is stored then
     """
     fields = fields_of(tenant, draft, is_test=is_test)
     with transaction.atomic():
@@ -60,7 +54,7 @@ def create(tenant: Tenant, draft: Draft, *, is_test: bool, now: datetime) -> Mai
 def change(mailing: Mailing, changes: Mapping[str, Any], *, now: datetime) -> Mailing:
     """Change these fields of the mailing's Draft, as long as it has not started. A test mailing stays one.
 
-    :raises AlreadyStarted, EndsBeforeStart, NoSuchAccount, BadText: nothing is changed then
+    :raises AlreadyStarted, EndsBeforeStart, NoLocalHours, NoSuchAccount, BadText, BadFilter: nothing is changed then
     """
 
     def edit(locked: Mailing) -> None:
@@ -119,13 +113,13 @@ def delete(mailing: Mailing, *, now: datetime) -> None:
 
 def start_due(now: datetime) -> int:
     """Start the mailings whose time has come; return how many. The audience is fixed by the highest customer id."""
-    return sum(_each(Mailing.objects.to_start(now).order_by("starts_at", "id"), _start, now))
+    return sum(each(Mailing.objects.to_start(now).order_by("starts_at", "id"), _start, now))
 
 
 def materialise_due(now: datetime) -> int:
     """Turn the next slice of every running mailing's audience into messages; return how many mailings had one."""
     slices = 0
-    for done in _each(Mailing.objects.to_materialise().order_by("starts_at", "id"), _materialise, now):
+    for done in each(Mailing.objects.to_materialise().order_by("starts_at", "id"), _materialise, now):
         slices += done
         crashpoint("materialise.after_slice_commit")
     return slices
@@ -137,18 +131,18 @@ def close_due(now: datetime) -> int:
     Also where a mailing has ended and was swept, and something came back to wait that was under way then: behind a
     closed lane nothing else would look at it.
     """
-    closed = sum(_each(Mailing.objects.to_close(now).order_by("ends_at", "id"), _close, now))
-    return closed + sum(_each(Mailing.objects.to_sweep_again().order_by("id"), _sweep_again, now))
+    closed = sum(each(Mailing.objects.to_close(now).order_by("ends_at", "id"), _close, now))
+    return closed + sum(each(Mailing.objects.to_sweep_again().order_by("id"), _sweep_again, now))
 
 
 def sweep_due(now: datetime) -> int:
     """Release, cancel or expire the next waiting messages where that is due; return how many were looked at."""
-    return sum(_each(Mailing.objects.to_sweep().order_by("id"), _sweep, now))
+    return sum(each(Mailing.objects.to_sweep().order_by("id"), _sweep, now))
 
 
 def finish_due(now: datetime) -> int:
     """Close the accounts of mailings of which nothing is on its way any more; return how many."""
-    return sum(_each(Mailing.objects.to_finish().order_by("id"), _finish, now))
+    return sum(each(Mailing.objects.to_finish().order_by("id"), _finish, now))
 
 
 def check_may_change(mailing: Mailing, *, is_test: bool) -> None:
@@ -175,36 +169,6 @@ def _locked(mailing: Mailing, edit: Callable[[Mailing], None], event: str) -> Ma
     return changed
 
 
-def _each(due: Mailings, step: Step, now: datetime) -> Iterator[int]:
-    """Run a step on every mailing that is due. One that fails is logged and left; those of others go on.
-
-    :raises OperationalError, InterfaceError: the database is away, so it is for all of them
-    """
-    for mailing in due[:ROUND]:
-        try:
-            yield _if_locked(mailing, step, now)
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception as error:
-            log.error("mailing_failed", mailing_id=mailing.pk, step=step.__name__, **mistake(error))
-
-
-def _if_locked(mailing: Mailing, step: Step, now: datetime) -> int:
-    """Run a step of the worker on the locked row; 0 when another worker has it in hands."""
-
-    def once() -> int:
-        with transaction.atomic():
-            locked = Mailing.objects.filter(pk=mailing.pk).select_for_update(skip_locked=True).first()
-            if locked is None:
-                return 0
-            done = step(locked, now)
-            if done:
-                locked.save()
-        return done
-
-    return again_on_deadlock(once)
-
-
 def _refuse_if_over(mailing: Mailing) -> None:
     if mailing.finished_at is not None or mailing.state == Mailing.CANCELLED:
         raise AlreadyOver("The mailing is over.")
@@ -216,6 +180,18 @@ def _start(mailing: Mailing, now: datetime) -> int:
     newest = Customer.objects.of(mailing.tenant).order_by("-id").values_list("id", flat=True).first()
     mailing.state, mailing.started_at = Mailing.RUNNING, now
     mailing.last_customer_id = newest or 0
+    account_lane = mailing.account.lane
+    rate = plan.slower(mailing.rate_per_second, account_lane.rate_per_second)
+    mailing.capacity = plan.capacity(
+        mailing.audience(Customer.objects.of(mailing.tenant)).zones() if mailing.hours and rate else (),
+        hours=mailing.hours,
+        home=mailing.tenant.zone,
+        begin=now,
+        end=mailing.ends_at,
+        rate=rate,
+    )
+    if mailing.rate_per_second:
+        mailing.lane = Lane.objects.create(parent=account_lane, rate_per_second=mailing.rate_per_second)
     log.info("mailing_started", mailing_id=mailing.pk, tenant=mailing.tenant.name)
     return 1
 
@@ -223,7 +199,7 @@ def _start(mailing: Mailing, now: datetime) -> int:
 def _materialise(mailing: Mailing, now: datetime) -> int:
     if mailing.state != Mailing.RUNNING or mailing.materialised_at is not None:
         return 0
-    is_last = materialise_slice(mailing, now=now, too_late=is_too_late(mailing.ends_at, now))
+    is_last = materialise_slice(mailing, fates=lambda zones: plan.fates(mailing, zones, now), now=now)
     if is_last:
         mailing.materialised_at = now
         log.info("mailing_materialised", mailing_id=mailing.pk, tenant=mailing.tenant.name)
@@ -282,5 +258,6 @@ def _finish(mailing: Mailing, now: datetime) -> int:
     if mailing.finished_at is not None:
         return 0
     mailing.finished_at = now
+    Lane.objects.filter(mailing=mailing).update(ended_at=now)
     log.info("mailing_finished", mailing_id=mailing.pk, tenant=mailing.tenant.name)
     return 1

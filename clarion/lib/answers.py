@@ -1,6 +1,5 @@
 """What another system answered over HTTP, and what that proves. An answer is hostile until read strictly."""
 
-import json
 import re
 import time
 from collections.abc import Mapping
@@ -8,6 +7,7 @@ from email.utils import parsedate_to_datetime
 
 import msgspec
 
+from clarion.lib import strict_json
 from clarion.lib.sending import InDoubt, Misconfigured, NotSent, Refused, SendError, Throttled
 
 # Bytes of an answer that are read: a real one has some hundred; nobody's answer shall fill our memory.
@@ -80,7 +80,7 @@ def read_json(answer: Answer) -> object:
     :raises InDoubt: when it is no JSON, not UTF-8, names a member twice, has NaN, or is too deep
     """
     try:
-        return STRICT.decode(answer.body.decode())
+        return strict_json.read(answer.body.decode())
     except (ValueError, RecursionError):
         raise garbled(answer, "the answer is not JSON") from None
 
@@ -111,17 +111,3 @@ def _timestamp(value: str) -> float | None:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode()
-
-
-def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member is named twice")
-    return members
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")
-
-
-STRICT = json.JSONDecoder(object_pairs_hook=_each_once, parse_constant=_no_constant)

@@ -10,6 +10,11 @@ KILLED = 137
 
 POINTS = frozenset(
     {
+        "export.before_slice_commit",
+        "export.after_slice_commit",
+        "import.received_before_commit",
+        "import.before_batch_commit",
+        "import.after_batch_commit",
         "mailing.created_before_commit",
         "mailing.created_after_commit",
         "materialise.before_slice_commit",

@@ -1,24 +1,25 @@
 """The one HTTP client: POST to others, at speed, knowing what a failure proves.
 
-aiohttp connects (names, TLS, pool) and parses; its session layer is left out: it cannot tell whether a byte
-had left, and takes two thirds of a request's time. So no redirect, cookie, proxy, unpacking or second try.
+Kept-alive connections of our own (`connections`, `exchanges`): a library's session cannot tell whether a byte had left, and
+takes most of a message's time. So no redirect, cookie, proxy, unpacking or second try.
 """
 
 import asyncio
 import functools
 import re
+import socket
+import ssl
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
-import aiohttp
 import msgspec
 import yarl
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
-from aiohttp.streams import StreamReader
 
-from clarion.lib.answers import MAX_BODY, Answer, garbled, raise_for_status, read_json
+from clarion.lib.answers import Answer, garbled, raise_for_status, read_json
+from clarion.lib.connections import Origin, Pool
+from clarion.lib.exchanges import Garbled
 from clarion.lib.sending import InDoubt, Misconfigured, NotSent, Refused
 
 __all__ = ["Answer", "HttpClient", "garbled", "raise_for_status", "read_json"]
@@ -27,18 +28,10 @@ __all__ = ["Answer", "HttpClient", "garbled", "raise_for_status", "read_json"]
 CONNECT_TIMEOUT = 5.0
 # Seconds, for all of it. Providers answer within one; more than ten keeps a slot from others for too long.
 WHOLE_TIMEOUT = 10.0
-# Seconds an idle connection is kept: less than the 5 after which common servers close theirs, because a
-# request written just as the other side closes is in doubt.
-KEEP_ALIVE = 4.0
 # Connections at once: one for each message that the outbox may have in flight.
 CONNECTIONS = 256
 # Origins remembered; some 2 kB each. More different hosts than that in a row are looked at anew.
 ORIGINS = 1024
-
-# Interim answers (1xx) read before the final one; a real server sends one, a flood of them is no answer.
-MAX_INTERIM = 8
-# Connections thrown away in a row because something came in on them unasked; two would already be odd.
-STALE_TRIES = 4
 
 # Origin and path as they go out. No user before the host, nothing unprintable, no fragment.
 URL = re.compile(r"(https?://[^\x00-\x20\x7f/?#@\\]+)(/[!\"$-~]*)?")
@@ -69,20 +62,20 @@ class HttpClient:
     ) -> None:
         self._connections = connections
         self._timeout = timeout
-        self._connect_timeout = aiohttp.ClientTimeout(connect=connect_timeout)
-        self._connector: aiohttp.TCPConnector | None = None
-        self._origins: dict[str, _Origin] = {}
+        self._connect_timeout = connect_timeout
+        self._pool: Pool | None = None
+        self._origins: dict[str, _Addressee] = {}
         self._encode = msgspec.json.Encoder().encode
 
     async def open(self) -> None:
         """Get ready to send."""
-        self._connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE)
+        self._pool = Pool(most=self._connections, connect_timeout=self._connect_timeout)
 
     async def close(self) -> None:
         """Close every connection; what is under way ends in doubt."""
-        if self._connector is not None:
-            await self._connector.close()
-            self._connector = None
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
         self._origins.clear()
 
     async def __aenter__(self) -> Self:
@@ -125,46 +118,35 @@ class HttpClient:
         `timeout` is in seconds and covers all of it. `secrets` are masked where the answer repeats them.
         """
         seconds = self._timeout if timeout is None else timeout
-        written = False
-        origin, path = self._locate(url)
-        request = origin.head(path, kind, len(content), headers) + content
+        addressee, path = self._locate(url)
+        request = addressee.head(path, kind, len(content), headers) + content
+        began = time.monotonic()
         try:
-            async with asyncio.timeout(seconds):
-                connection, protocol = await self._connect(origin)
-                try:
-                    protocol.set_response_params(
-                        read_until_eof=True, auto_decompress=False, read_bufsize=MAX_BODY
-                    )
-                    written = True
-                    protocol.transport.write(request)  # type: ignore[union-attr] # `_connect` looked
-                    answer = await _read_answer(protocol, secrets)
-                except BaseException:
-                    connection.close()
-                    raise
-                connection.release()  # closes it when its state forbids another request
-                return answer
+            pool = self._opened()
+            connection = pool.kept(addressee.origin) or await pool.made(addressee.origin, seconds)
         except asyncio.CancelledError as error:
-            if not written:
-                # Whoever cancelled may want to know that nothing has left.
-                error.args = (*error.args, UNWRITTEN)
+            # Whoever cancelled may want to know that nothing has left.
+            error.args = (*error.args, UNWRITTEN)
             raise
         except Exception as error:
-            raise (_lost(error, seconds) if written else _not_sent(error)) from None
+            raise _not_sent(error) from None
+        try:
+            reply = await connection.ask(request, seconds - (time.monotonic() - began))
+        except Exception as error:
+            raise _lost(error, seconds) from None
+        except asyncio.CancelledError:
+            connection.abort()
+            raise
+        finally:
+            pool.give(addressee.origin, connection)
+        return Answer(reply.status, reply.body, reply.headers, secrets)
 
-    async def _connect(self, origin: "_Origin") -> tuple[Connection, ResponseHandler]:
-        if self._connector is None:
+    def _opened(self) -> Pool:
+        if self._pool is None:
             raise ConnectionError(None, "the HTTP client is not open")
-        for _ in range(STALE_TRIES):
-            connection = await self._connector.connect(origin.request, [], self._connect_timeout)
-            protocol = connection.protocol
-            # An idle connection on which something came in unasked, or ended, would give this request
-            # the answer to another one. Nothing was written yet, so taking the next is safe.
-            if protocol is not None and protocol.is_connected() and not protocol.should_close:
-                return connection, protocol
-            connection.close()
-        raise ConnectionError(None, "the other side talks before it is asked")
+        return self._pool
 
-    def _locate(self, url: str) -> "tuple[_Origin, str]":
+    def _locate(self, url: str) -> "tuple[_Addressee, str]":
         found = URL.fullmatch(url) or URL.fullmatch(_requoted(url))
         if found is None:
             raise Misconfigured("not an http or https address", code="url")
@@ -173,22 +155,21 @@ class HttpClient:
         if origin is None:
             if len(self._origins) >= ORIGINS:
                 self._origins.clear()
-            origin = self._origins[name] = _Origin(name)
+            origin = self._origins[name] = _Addressee(name)
         return origin, path or "/"
 
 
-class _Origin:
-    """One scheme, host and port: what stays the same from request to request."""
+class _Addressee:
+    """An origin and the lines of a request's head that are the same for all of its requests."""
 
     def __init__(self, name: str) -> None:
         try:
-            # Only asked for where to connect and how; it is never sent.
-            self.request = aiohttp.ClientRequest("POST", yarl.URL(name), loop=asyncio.get_running_loop())
+            self.origin = Origin(name)
         except ValueError:
             raise Misconfigured("not an http or https address", code="url") from None
         # identity: a packed answer could be a bomb, and unpacking is time we need not spend.
         self._lines = (
-            f"Host: {self.request.headers['Host']}\r\nUser-Agent: Clarion\r\n"
+            f"Host: {self.origin.host_header}\r\nUser-Agent: Clarion\r\n"
             "Accept: */*\r\nAccept-Encoding: identity\r\n"
         )
 
@@ -201,39 +182,17 @@ class _Origin:
         return f"{lines}\r\n".encode("ascii")
 
 
-async def _read_answer(protocol: ResponseHandler, secrets: tuple[str, ...]) -> Answer:
-    for _ in range(MAX_INTERIM + 1):
-        message, payload = await protocol.read()
-        if message.code >= 200 or message.code == 101:
-            break
-    else:
-        raise aiohttp.ClientPayloadError("interim answers only")
-    body = payload.read_nowait() if payload.is_eof() else await _read_body(payload)
-    return Answer(message.code, body[:MAX_BODY], message.headers, secrets)
-
-
-async def _read_body(payload: StreamReader) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    while size < MAX_BODY and not payload.at_eof():
-        part = await payload.readany()
-        parts.append(part)
-        size += len(part)
-    return b"".join(parts)
-
-
 def _not_sent(error: Exception) -> NotSent:
     """Return NotSent with a reason for people. No address in it: a webhook's address may be a secret."""
     match error:
         case TimeoutError():
             detail, code = "no connection in time", "timeout"
-        case aiohttp.ClientConnectorDNSError():
+        case socket.gaierror():
             detail, code = f"the name was not resolved: {error.strerror}", "dns"
-        case aiohttp.ClientConnectorCertificateError():
-            reason = getattr(error.certificate_error, "verify_message", "") or "not valid"
-            detail, code = f"the certificate was not accepted: {reason}", "tls"
-        case aiohttp.ClientSSLError():
-            detail, code = f"no TLS connection: {error.strerror}", "tls"
+        case ssl.SSLCertVerificationError():
+            detail, code = f"the certificate was not accepted: {error.verify_message or 'not valid'}", "tls"
+        case ssl.SSLError():
+            detail, code = f"no TLS connection: {error.reason}", "tls"
         case OSError():
             detail, code = f"no connection: {error.strerror}", "connect"
         case _:
@@ -245,10 +204,12 @@ def _lost(error: Exception, seconds: float) -> InDoubt:
     match error:
         case TimeoutError():
             detail, code = f"no whole answer within {seconds:g} s", "timeout"
-        case aiohttp.ServerDisconnectedError() | OSError():
+        case OSError():
             detail, code = "the connection ended before the whole answer was there", "reset"
+        case Garbled():
+            detail, code = f"the answer is not HTTP: {error}", "garbled"
         case _:
-            detail, code = f"the answer is not HTTP: {type(error).__name__}", "garbled"
+            detail, code = f"the answer could not be read: {type(error).__name__}", "garbled"
     return InDoubt(detail, code=code)
 
 

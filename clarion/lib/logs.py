@@ -3,12 +3,17 @@
 import logging
 import sys
 import traceback
+from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO, TextIO, cast
 
 import msgspec
 import structlog
 
+_STAMP = structlog.processors.TimeStamper(fmt="iso", utc=True)
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+# Whether this process writes lines of level info as JSON; `set_up` decides.
+_is_json = False
 
 
 def set_up(*, level: str, form: str) -> None:
@@ -17,11 +22,13 @@ def set_up(*, level: str, form: str) -> None:
     `form` is json, text, or auto: text when standard error is a terminal. Values are encoded as JSON, so that no
     line break or control sequence from outside can pretend to be a line of ours.
     """
+    global _is_json
     as_text = form == "text" or (form == "auto" and sys.stderr.isatty())
+    _is_json = not as_text and _LEVELS[level] <= _LEVELS["info"]
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _STAMP,
     ]
     if as_text:
         # The pretty tracebacks show local variables, and so secrets.
@@ -43,6 +50,22 @@ def set_up(*, level: str, form: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_FramesOnly(logging.BASIC_FORMAT))
     logging.basicConfig(level=max(_LEVELS[level], logging.WARNING), handlers=[handler], force=True)
+
+
+def info_lines(event: str, lines: Iterable[Mapping[str, Any]]) -> None:
+    """Write a line of level info for each of `lines`.
+
+    JSON in one piece: line by line, what goes through structlog took a tenth of the time of a whole send.
+    """
+    if not _is_json:
+        log = structlog.get_logger()
+        for line in lines:
+            log.info(event, **line)
+        return
+    same = _STAMP(None, "", {**structlog.contextvars.get_contextvars(), "event": event, "level": "info"})
+    if text := b"".join(_as_json(None, "", {**line, **same}) + b"\n" for line in lines):
+        _StandardError().write(text)
+        _StandardError().flush()
 
 
 def mistake(error: BaseException) -> dict[str, str]:

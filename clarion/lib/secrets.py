@@ -43,6 +43,17 @@ def load_or_create_keys(path: Path) -> list[bytes]:
     try:
         if not path.exists():
             _create(path)
+    except OSError as error:
+        raise BadKeyFile(f"key file {path}: {error.strerror}") from None
+    return read_keys(path)
+
+
+def read_keys(path: Path) -> list[bytes]:
+    """Return the keys of a file that is there; makes nothing.
+
+    :raises BadKeyFile: it cannot be read, holds no key, or a line is no key
+    """
+    try:
         text = path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise BadKeyFile(f"key file {path}: {getattr(error, 'strerror', None) or 'is not text'}") from None

@@ -6,6 +6,9 @@ what leaves, whose states have one function (`moves.move`). No business decision
 
 from clarion.models.accounts import GatewayAccount, Lane
 from clarion.models.customers import Customer
+from clarion.models.exports import Export
+from clarion.models.files import FilePart, StoredFile
+from clarion.models.imports import Import, Refusal
 from clarion.models.mailings import Mailing, MailingCount
 from clarion.models.messages import Attempt, Message
 from clarion.models.outgoing import State
@@ -16,13 +19,18 @@ __all__ = [
     "ApiKey",
     "Attempt",
     "Customer",
+    "Export",
+    "FilePart",
     "GatewayAccount",
     "IdempotencyRecord",
+    "Import",
     "Lane",
     "Mailing",
     "MailingCount",
     "Message",
+    "Refusal",
     "State",
+    "StoredFile",
     "Tenant",
     "Worker",
 ]

@@ -1,26 +1,49 @@
 """A tenant's credentials for a gateway, and the lane its messages leave by."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
 from django.conf import settings
 from django.db import models
 
-from clarion.lib.secrets import Box
+from clarion.lib.secrets import BadSeal, Box
 from clarion.models.tenants import Tenant, TenantRows
+
+# Sends in a second: one in ten seconds is slower than anybody means; faster than the upper bound is no bound.
+LEAST_RATE, LARGEST_RATE = 0.1, 100_000
 
 
 class Lane(models.Model):
     """What shares one fate on the way out: a gateway account. Shared by all workers, survives a restart.
 
-    While `closed_until` lies ahead nothing is taken from the lane; its rows wait untouched.
+    While `closed_until` lies ahead nothing is taken from the lane; its rows wait untouched. A mailing with a rate of
+    its own has a lane inside its account's (`parent`): it keeps its own pace, and closes with the account.
     """
 
+    parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True)
+    # Sends begun in a second; null: as many as the slots allow.
+    rate_per_second = models.FloatField(null=True, blank=True)
+    # When the next send may begin, in seconds of the clock that leases are measured by.
+    next_slot = models.FloatField(default=0.0)
+    closed_at = models.DateTimeField(null=True, blank=True)
     closed_until = models.DateTimeField(null=True, blank=True)
     closed_because = models.CharField(max_length=200, blank=True)
+    # How often in a row the breaker opened, and how many sends on trial went right since.
+    breaks = models.PositiveSmallIntegerField(default=0)
+    passed = models.PositiveSmallIntegerField(default=0)
+    # Since when it works again after the breaker, and goes slowly; null: at full speed.
+    slow_since = models.DateTimeField(null=True, blank=True)
+    # Set when the mailing it was made for has ended: nobody looks at it any more.
+    ended_at = models.DateTimeField(null=True, blank=True, db_index=True)
 
     def __str__(self) -> str:
         return f"lane {self.pk}"
+
+    @property
+    def account(self) -> "GatewayAccount":
+        """The account that it leads to."""
+        return (self.parent or self).gatewayaccount
 
 
 class GatewayAccounts(TenantRows["GatewayAccount"]):
@@ -59,6 +82,14 @@ class GatewayAccount(models.Model):
     def seal(self, clear: dict[str, Any]) -> None:
         """Put `clear` in place of the settings; the caller saves."""
         self.sealed_settings = Box(settings.SECRET_KEYS).seal(clear, owner=self._owner)
+
+    def opens_with(self, keys: Sequence[bytes]) -> bool:
+        """Whether these keys open the settings."""
+        try:
+            Box(keys).open(self.sealed_settings, owner=self._owner)
+        except BadSeal:
+            return False
+        return True
 
     @property
     def _owner(self) -> str:

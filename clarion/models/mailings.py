@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Self
 from django.db import models
 from django.db.models import Q
 
-from clarion.models.accounts import GatewayAccount
+from clarion.lib.hours import Hours
+from clarion.models.accounts import GatewayAccount, Lane
 from clarion.models.bulk import add_to_counts
+from clarion.models.conditions import filter_of
 from clarion.models.outgoing import OPEN_STATES, State
 from clarion.models.tenants import Tenant, TenantRows
 
@@ -18,7 +20,8 @@ if TYPE_CHECKING:
 
 class Mailings(TenantRows["Mailing"]):
     def alive(self) -> Self:
-        return self.filter(deleted_at=None)
+        """Those that somebody made and did not delete; what a test send is made of is none of them."""
+        return self.filter(deleted_at=None, test_of=None)
 
     def to_start(self, now: datetime) -> Self:
         """Scheduled, not paused, and their time has come."""
@@ -78,6 +81,18 @@ class Mailing(models.Model):
     ends_at = models.DateTimeField()
     operator_code_filter = models.CharField(max_length=64, null=True, blank=True)  # noqa: DJ001 - null: no filter
     tag_filter = models.CharField(max_length=255, null=True, blank=True)  # noqa: DJ001 - null: no filter
+    # Conditions over the customer's fields and attributes, as `lib/filters.py` reads them.
+    filter = models.JSONField(null=True, blank=True)
+    # The hours of the customer's own day in which it is sent; both or none.
+    local_from = models.TimeField(null=True, blank=True)
+    local_until = models.TimeField(null=True, blank=True)
+    rate_per_second = models.FloatField(null=True, blank=True)
+    # Only of a mailing with a rate of its own; without, its messages leave by the account's.
+    lane = models.OneToOneField(Lane, models.PROTECT, null=True, blank=True)
+    # How many messages can leave before the end at its rate; null: no rate bounds it. Known at its start.
+    capacity = models.BigIntegerField(null=True, blank=True)
+    # The mailing that this one shows to a single person; such a one is in no list and in no total.
+    test_of = models.ForeignKey("self", models.CASCADE, null=True, blank=True, related_name="test_sends")
     state = models.CharField(max_length=10, default=SCHEDULED)
     created_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True, blank=True)
@@ -103,9 +118,17 @@ class Mailing(models.Model):
 
     def audience(self, customers: "Customers") -> "Customers":
         """Those of `customers` whom this mailing is for."""
-        return customers.of(self.tenant).matching(
+        rows = customers.of(self.tenant).matching(
             operator_code=self.operator_code_filter, tag=self.tag_filter
         )
+        return rows if self.filter is None else rows.where(filter_of(self.filter))
+
+    @property
+    def hours(self) -> Hours | None:
+        """The part of the customer's own day in which it is sent; None: all of it."""
+        if self.local_from is None or self.local_until is None:
+            return None
+        return Hours(self.local_from, self.local_until)
 
     def has_started(self, now: datetime) -> bool:
         return self.state != self.SCHEDULED or self.starts_at <= now
@@ -124,6 +147,9 @@ class MailingCounts(TenantRows["MailingCount"]):
         rows = [(*key, by) for key, by in sorted(shifts.items()) if by]
         if rows:
             add_to_counts(MailingCount, ("mailing_id", "state", "reason", "tenant_id"), rows)
+
+    def without_tests(self) -> Self:
+        return self.filter(mailing__test_of=None)
 
     def by_state(self) -> list[tuple[str, int]]:
         rows = self.values_list("state").annotate(total=models.Sum("count")).order_by("state")

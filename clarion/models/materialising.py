@@ -1,12 +1,13 @@
 """From customers to messages, by the database alone: one slice of a mailing is one INSERT … SELECT."""
 
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
-from django.db.models import Count
+from django.db.models import Count, Sum
 
-from clarion.models.customers import Customer
+from clarion.models.customers import Customer, Customers
 from clarion.models.mailings import Mailing, MailingCount
 from clarion.models.messages import Message
 from clarion.models.outgoing import FIRST_TRY, Reason, State
@@ -15,23 +16,39 @@ from clarion.models.outgoing import FIRST_TRY, Reason, State
 # A server lets others write meanwhile; there the slice only bounds what a crash repeats.
 SLICE = {"sqlite": 5_000}
 SERVER_SLICE = 50_000
+# So many times as many of the tenant's customers are looked through for one slice, however few of them match: a
+# filter that one in a thousand meets must not read them all in one transaction.
+THINNEST = 4
 
 
-def materialise_slice(mailing: Mailing, *, now: datetime, too_late: bool) -> bool:
+class Fate(NamedTuple):
+    """What becomes of a message at its creation, and the times it gets."""
+
+    state: str
+    reason: str
+    due_at: datetime
+    deadline_at: datetime
+
+
+# Given the zones of some customers, what becomes of the messages to each.
+Fates = Callable[[Iterable[str]], Mapping[str, Fate]]
+
+
+def materialise_slice(mailing: Mailing, *, fates: Fates, now: datetime) -> bool:
     """Turn the next customers of a locked, running mailing into messages; True when that was the last slice.
 
-    One message per address: of two customers with the same one the second becomes SKIPPED. Rows, counters and the
-    mailing's cursor are written in the caller's transaction, so a slice happens whole or not at all.
-    `too_late` makes every row TIMEOUT: the window is over.
+    One message per address: of two customers with the same one the second becomes SKIPPED. What the mailing's
+    capacity does not hold becomes TIMEOUT. Rows, counters and the mailing's cursor are written in the caller's
+    transaction, so a slice happens whole or not at all.
     """
-    audience = mailing.audience(Customer.objects.all()).filter(
-        id__gt=mailing.cursor, id__lte=mailing.last_customer_id
-    )
     size = SLICE.get(connection.vendor, SERVER_SLICE)
-    upper = audience.order_by("id").values_list("id", flat=True)[size - 1 : size].first()
-    is_last = upper is None
-    upper = (mailing.last_customer_id or 0) if upper is None else upper
-    _insert(mailing, audience.filter(id__lte=upper), now=now, too_late=too_late)
+    last = mailing.last_customer_id or 0
+    coming = {"id__gt": mailing.cursor, "id__lte": last}
+    furthest = _nth(Customer.objects.of(mailing.tenant).filter(**coming), size * THINNEST) or last
+    audience = mailing.audience(Customer.objects.all()).filter(id__gt=mailing.cursor, id__lte=furthest)
+    upper = _nth(audience, size) or furthest
+    is_last = upper == last
+    _insert(mailing, audience.filter(id__lte=upper), fates, now)
     made = Message.objects.filter(mailing=mailing, customer_id__gt=mailing.cursor, customer_id__lte=upper)
     counted = made.values_list("state", "reason").annotate(n=Count("id")).order_by()
     MailingCount.objects.shift(
@@ -41,15 +58,17 @@ def materialise_slice(mailing: Mailing, *, now: datetime, too_late: bool) -> boo
     return is_last
 
 
-def _insert(mailing: Mailing, audience: "object", *, now: datetime, too_late: bool) -> None:
-    fresh = (State.EXPIRED, Reason.WINDOW_OVER) if too_late else (State.WAITING, "")
+def _nth(customers: Customers, n: int) -> int | None:
+    """Return the id of the nth of these customers by id; None if there are fewer."""
+    return customers.order_by("id").values_list("id", flat=True)[n - 1 : n].first()
+
+
+def _insert(mailing: Mailing, audience: Customers, fates: Fates, now: datetime) -> None:
     constants = {
         "tenant_id": mailing.tenant_id,
         "mailing_id": mailing.pk,
-        "lane_id": mailing.account.lane_id,
+        "lane_id": mailing.lane_id or mailing.account.lane_id,
         "priority": FIRST_TRY,
-        "due_at": now,
-        "deadline_at": mailing.ends_at,
         "tries": 0,
         "counted_tries": 0,
         "worker_deaths": 0,
@@ -58,35 +77,78 @@ def _insert(mailing: Mailing, audience: "object", *, now: datetime, too_late: bo
         "text": "",
         "created_at": now,
     }
-    names = [*constants, "customer_id", "address", "state", "reason", "finished_at"]
-    fields: Any = Message._meta
-    prepared = [
-        fields.get_field(name).get_db_prep_save(value, connection) for name, value in constants.items()
-    ]
-    ids, id_params = audience.order_by().values("id", "phone").query.sql_with_params()  # type: ignore[attr-defined]
+    chosen, numbers, number_params = _choices(mailing, audience, fates, now)
+    varied = (*Fate._fields, "finished_at")
+    by_fate = {
+        name: [getattr(fate, name, None if fate.state == State.WAITING else now) for fate in chosen]
+        for name in varied
+    }
     quote = connection.ops.quote_name
-    table = quote(Message._meta.db_table)
-    done = fields.get_field("finished_at").get_db_prep_save(now, connection)
-    # `is_first` is decided over the slice and over what the mailing already has.
+    cases = " ".join(f"WHEN {number} THEN %s" for number in range(len(chosen)))
+    names = ", ".join(map(quote, (*constants, "customer_id", "address", *varied)))
     sql = f"""
-        INSERT INTO {table} ({", ".join(map(quote, names))})
-        SELECT {", ".join(["%s"] * len(constants))}, c.id,
-               CASE WHEN c.is_first = 1 THEN c.phone END,
-               CASE WHEN c.is_first = 1 THEN %s ELSE %s END,
-               CASE WHEN c.is_first = 1 THEN %s ELSE %s END,
-               CASE WHEN c.is_first = 1 THEN %s ELSE %s END
-        FROM (
-            SELECT a.id, a.phone,
-                   CASE WHEN ROW_NUMBER() OVER (PARTITION BY a.phone ORDER BY a.id) = 1
-                        AND NOT EXISTS (SELECT 1 FROM {table} m
-                                        WHERE m.mailing_id = %s AND m.address = a.phone)
-                   THEN 1 ELSE 0 END AS is_first
-            FROM ({ids}) a
-        ) c ORDER BY c.id"""
-    params = [
-        *prepared,
-        *(fresh[0], State.SKIPPED, fresh[1], Reason.SAME_ADDRESS),
-        *(done if too_late else None, done, mailing.pk, *id_params),
-    ]
+        INSERT INTO {quote(Message._meta.db_table)} ({names})
+        SELECT {", ".join(["%s"] * len(constants))}, f.id, CASE WHEN f.fate > 0 THEN f.phone END,
+               {", ".join([f"CASE f.fate {cases} END"] * len(varied))}
+        FROM ({numbers}) f ORDER BY f.id"""
+    params = [_prepared(name, value) for name, value in constants.items()]
+    params += [_prepared(name, value) for name, values in by_fate.items() for value in values]
     with connection.cursor() as cursor:
-        cursor.execute(sql, params)
+        cursor.execute(sql, [*params, *number_params])
+
+
+def _choices(
+    mailing: Mailing, audience: Customers, fates: Fates, now: datetime
+) -> tuple[list[Fate], str, list[Any]]:
+    """Return the fates that occur, and the SQL that gives id, phone and the number of its fate for each customer.
+
+    The first is that of a second message to the same address; the last one that of those beyond the capacity.
+    """
+    zones = audience.zones() if mailing.hours else []
+    zones_of: dict[Fate, list[str]] = {}
+    for zone, fate in fates(zones or [""]).items():
+        zones_of.setdefault(fate, []).append(zone)
+    twice = Fate(State.SKIPPED, Reason.SAME_ADDRESS, now, mailing.ends_at)
+    beyond = Fate(State.EXPIRED, Reason.NO_TIME_AT_RATE, now, mailing.ends_at)
+    chosen = [twice, *zones_of, beyond]
+    *all_but_last, _ = zones_of.values()
+    branches = " ".join(
+        f"WHEN c.zone IN ({', '.join(['%s'] * len(zones))}) THEN {number}"
+        for number, zones in enumerate(all_but_last, 1)
+    )
+    people, params = _first_of_address(mailing, audience)
+    number_of = f"CASE WHEN c.is_first = 0 THEN 0 {branches} ELSE {len(zones_of)} END"
+    sql = f"SELECT c.id, c.phone, {number_of} AS fate FROM ({people}) c"
+    params = [*(zone for zones in all_but_last for zone in zones), *params]
+    if mailing.capacity is None:
+        return chosen, sql, params
+    waiting = [str(number) for number, each in enumerate(chosen) if each.state == State.WAITING] or ["-1"]
+    goes = f"n.fate IN ({', '.join(waiting)})"
+    place = f"SUM(CASE WHEN {goes} THEN 1 ELSE 0 END) OVER (ORDER BY n.id)"
+    late = f"CASE WHEN {goes} AND {place} > %s THEN {len(chosen) - 1} ELSE n.fate END"
+    return chosen, f"SELECT n.id, n.phone, {late} AS fate FROM ({sql}) n", [_room(mailing), *params]
+
+
+def _first_of_address(mailing: Mailing, audience: Customers) -> tuple[str, list[Any]]:
+    """Return the SQL that says of each customer whether nobody before has their address, here or in the mailing."""
+    customers, params = audience.order_by().values("id", "phone", "zone").query.sql_with_params()
+    table = connection.ops.quote_name(Message._meta.db_table)
+    sql = f"""
+        SELECT a.id, a.phone, a.zone,
+               CASE WHEN ROW_NUMBER() OVER (PARTITION BY a.phone ORDER BY a.id) = 1
+                    AND NOT EXISTS (SELECT 1 FROM {table} m WHERE m.mailing_id = %s AND m.address = a.phone)
+               THEN 1 ELSE 0 END AS is_first
+        FROM ({customers}) a"""
+    return sql, [mailing.pk, *params]
+
+
+def _room(mailing: Mailing) -> int:
+    """Return how many more messages than were made so far can leave before the mailing ends."""
+    going = mailing.counts.exclude(state=State.SKIPPED)
+    going = going.exclude(state=State.EXPIRED, reason__in=(Reason.NO_LOCAL_HOURS, Reason.NO_TIME_AT_RATE))
+    return (mailing.capacity or 0) - int(going.aggregate(made=Sum("count"))["made"] or 0)
+
+
+def _prepared(name: str, value: Any) -> Any:
+    field: Any = Message._meta.get_field(name)
+    return field.get_db_prep_save(value, connection)

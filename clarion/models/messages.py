@@ -10,6 +10,9 @@ from clarion.models.tenants import Tenant, TenantRows
 
 
 class Messages(OutgoingRows["Message"]):
+    def without_tests(self) -> Self:
+        return self.filter(mailing__test_of=None)
+
     def with_status(self, status: str) -> Self:
         return self.filter(state__in=states_of(status))
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from django.db import models
 
 from clarion.models.accounts import Lane
-from clarion.models.bulk import lock_rows
+from clarion.models.bulk import lock_rows, numbers
 from clarion.models.tenants import Row, Tenant, TenantRows
 
 
@@ -33,10 +33,13 @@ class Reason:
 
     RETRY = "retry"  # waiting: an earlier try failed
     LANE_CLOSED = "lane_closed"  # waiting: the account is refused or asks us to slow down
+    LOCAL_HOURS = "local_hours"  # waiting: until the customer's local hours begin
     PAUSED = "mailing_paused"  # waiting: held until somebody resumes
     IN_DOUBT = "in_doubt"  # unknown, expired: it may have arrived
     WINDOW_OVER = "window_over"  # expired: the end came first
     NO_TIME_TO_RETRY = "no_time_to_retry"  # expired: the next try would come after the end
+    NO_LOCAL_HOURS = "no_local_hours"  # expired: the customer's local hours do not begin before the end
+    NO_TIME_AT_RATE = "no_time_at_rate"  # expired: the rate leaves no time for it before the end
     REFUSED = "refused"  # failed: this recipient or text can never work
     CANNOT_RENDER = "cannot_render"  # failed: the text has no value for this customer
     TRIES_USED_UP = "tries_used_up"  # dead
@@ -91,9 +94,10 @@ def states_of(status: str) -> list[str]:
     return [state for state, name in STATUS.items() if name == status.upper()]
 
 
-# Lower goes first: whoever has not been tried yet goes before whoever failed already.
-FIRST_TRY, RETRY = 0, 1
-PRIORITIES = (FIRST_TRY, RETRY)
+# What somebody waits for in front of a screen goes first; whoever has not been tried yet before whoever failed already.
+# The order of the tuple is the order of sending. The numbers are in the rows, and only tell them apart.
+FIRST_TRY, RETRY, URGENT = 0, 1, 3
+PRIORITIES = (URGENT, FIRST_TRY, RETRY)
 # In flight at every death of a worker but the last that a row survives. Goes when nothing else does, and alone, so
 # that the next death names the culprit and takes no innocent with it.
 SUSPECT = 2
@@ -116,15 +120,28 @@ class OutgoingRows(TenantRows[Row]):
         """Lock these rows, in id order like everybody, and return what they say now."""
         if not ids:
             return []
-        where = f"id IN ({', '.join(['%s'] * len(ids))}) ORDER BY id"
-        return list(map(Held._make, lock_rows(self.model, self.held_columns(), where, ids)))
+        where = f"id IN ({numbers(ids)}) ORDER BY id"
+        return list(map(Held._make, lock_rows(self.model, self.held_columns(), where, ())))
 
     def take_due(
-        self, columns: Sequence[str], *, lane_id: int, priority: int, now: datetime, most: int
+        self,
+        columns: Sequence[str],
+        *,
+        lane_id: int,
+        priority: int,
+        now: datetime,
+        most: int,
+        besides: Sequence[int] = (),
     ) -> list[tuple[Held, tuple[Any, ...]]]:
-        """Lock up to `most` due rows that nobody else holds, longest due first; return them with these columns."""
-        where = "state = %s AND lane_id = %s AND priority = %s AND due_at <= %s ORDER BY due_at LIMIT %s"
-        values = (State.WAITING, lane_id, priority, now, most)
+        """Lock up to `most` due rows that nobody else holds, longest due first; return them with these columns.
+
+        `besides` are the ids of those that this transaction has taken already: its own locks do not keep it out.
+        """
+        others = f"AND id NOT IN ({', '.join(['%s'] * len(besides))}) " if besides else ""
+        where = (
+            f"state = %s AND lane_id = %s AND priority = %s AND due_at <= %s {others}ORDER BY due_at LIMIT %s"
+        )
+        values = (State.WAITING, lane_id, priority, now, *besides, most)
         named = self.held_columns()
         rows = lock_rows(self.model, (*named, *columns), where, values, skip_locked=True)
         return [(Held._make(row[: len(named)]), row[len(named) :]) for row in rows]

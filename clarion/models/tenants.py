@@ -1,9 +1,11 @@
 """Whose data it is, the keys that prove it, and the answers kept for repeated requests."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Self, TypeVar
 
 from django.db import models
+
+from clarion.lib.zones import find_zone
 
 # How long a final answer is given again under its Idempotency-Key (the HTTP contract's promise).
 IDEMPOTENCY_KEPT = timedelta(hours=24)
@@ -27,6 +29,11 @@ class Tenant(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def zone(self) -> tzinfo:
+        """Where times and hours without a zone of their own are."""
+        return find_zone(self.timezone) or UTC
 
 
 class ApiKey(models.Model):

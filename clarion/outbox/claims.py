@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 
 from clarion.lib.crashpoints import crashpoint
 from clarion.models import Attempt, Message, State, Worker
+from clarion.models.bulk import lock_rows
 from clarion.models.moves import Move, move
 from clarion.models.outgoing import FIRST_TRY, SUSPECT, Held, Reason
 from clarion.models.transactions import again_on_deadlock
@@ -41,13 +42,23 @@ def renew(worker: Worker, *, lease_seconds: float) -> bool:
     return bool(rows.update(lease_until=lease_clock() + lease_seconds))
 
 
+def living() -> list[Worker]:
+    """Return the workers that gave a sign within the length of their lease, on this run of the machine."""
+    clock = lease_clock()
+    # Further ahead than a lease is long: that clock began anew with the machine.
+    rows = Worker.objects.filter(
+        ended_at=None, lease_until__range=(clock, clock + settings.CLARION.lease_seconds)
+    )
+    return list(rows.filter(boot_id=boot_id()) if connection.vendor == "sqlite" else rows)
+
+
 def may_take(worker_id: int) -> bool:
     """Whether this worker still lives, which stays so until the end of the caller's transaction.
 
     Its row is locked: whoever declares it dead comes before or after what it takes, never in between. Otherwise
     rows would be in the hands of a dead worker, and nobody would look at them again.
     """
-    return bool(Worker.objects.select_for_update().filter(pk=worker_id, ended_at=None).values_list("pk"))
+    return bool(lock_rows(Worker, ("id",), "id = %s AND ended_at IS NULL", [worker_id]))
 
 
 def retire(worker: Worker, *, now: datetime) -> int:
@@ -61,7 +72,8 @@ def rescue_lapsed(*, now: datetime) -> int:
     if connection.vendor == "sqlite":
         lapsed |= ~Q(boot_id=boot_id())
         # Where a run of the machine has no id: the clock begins anew with it, and no lease lies so far ahead.
-        lapsed |= Q(lease_until__gt=lease_clock() + settings.CLARION.lease_seconds)
+        # Twice, because somebody may renew between this reading of the clock and the look at the table.
+        lapsed |= Q(lease_until__gt=lease_clock() + 2 * settings.CLARION.lease_seconds)
     return rescue(Worker.objects.filter(lapsed), now=now)
 
 
@@ -100,8 +112,9 @@ def _rescue(workers: QuerySet[Worker], now: datetime, is_death: bool) -> int:
 
 
 def _free(held: list[Held], *, now: datetime, is_death: bool) -> None:
-    rows = Message.objects.select_related("lane__gatewayaccount").in_bulk([row.id for row in held])
-    policies = doubt.policies({row.lane.gatewayaccount for row in rows.values()})
+    related = Message.objects.select_related("lane__gatewayaccount", "lane__parent__gatewayaccount")
+    rows = related.in_bulk([row.id for row in held])
+    policies = {row.lane_id: doubt.policy(row.lane.account) for row in rows.values()}
     moves, attempts = [], []
     for row in held:
         message = rows[row.id]

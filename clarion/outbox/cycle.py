@@ -4,27 +4,29 @@ The sends themselves begin after the commit, in `dispatch`. A round that fails c
 """
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-import structlog
 from django.db import DatabaseError, transaction
 
 from clarion.lib.crashpoints import crashpoint
-from clarion.lib.sending import Misconfigured, Receipt
+from clarion.lib.logs import info_lines
+from clarion.lib.sending import Misconfigured, Receipt, Refused, Throttled
 from clarion.models import Attempt, GatewayAccount, Lane, Message, State
-from clarion.models.bulk import moment
 from clarion.models.moves import Move, move
-from clarion.models.outgoing import PRIORITIES, SUSPECT, Reason
+from clarion.models.outgoing import Reason
 from clarion.models.transactions import again_on_deadlock
-from clarion.outbox import claims, doubt, landing, lanes
-from clarion.outbox.dispatch import Departure, Dispatch
-from clarion.outbox.gate import Due, Go, Verdict, ask
-from clarion.outbox.landing import Landing
-from clarion.outbox.lanes import OpenLane
+from clarion.outbox import breaker, claims, doubt, landing, lanes
+from clarion.outbox.breaker import Breaker
+from clarion.outbox.dispatch import Dispatch
+from clarion.outbox.gate import Go, Stop, ask
+from clarion.outbox.landing import Departure, Landing
+from clarion.outbox.taking import Going, Taking
 
-log = structlog.get_logger()
+# Who gave no answer for so long has to earn its slots anew: as long as a send may take.
+SILENCE = timedelta(seconds=10)
 
 Accounts = Mapping[int, GatewayAccount]
 
@@ -39,8 +41,14 @@ class Outbox:
         self._unrecorded: list[Landing] = []
         # A suspect is under way, and nothing else may be.
         self._is_alone = False
-        # Lanes that have to show that they work again.
-        self._on_trial: set[int] = set()
+        # By account's lane: what it remembers of each, and those whose breaker has just had enough.
+        self._breakers: defaultdict[int, Breaker] = defaultdict(Breaker)
+        self._broke: set[int] = set()
+        # Also by account's lane: the answers it gave since it was silent or away, and when it gave the last one.
+        self._answered: Counter[int] = Counter()
+        self._heard_at: dict[int, datetime] = {}
+        # Lanes of which the last round met rows that may not go.
+        self._stopped: set[int] = set()
         # What left and is not recorded yet; and whether a round failed in such a way that it may have been written.
         self._in_hand: set[int] = set()
         self._is_in_doubt = False
@@ -54,14 +62,15 @@ class Outbox:
 
     def cycle(self, *, now: datetime, take: bool = True) -> int:
         """Run one round; return how many rows it moved. With `take=False` it only records."""
-        self._unrecorded += self.dispatch.take_landings()
+        self._note(self.dispatch.take_landings(), now)
         is_idle = self.dispatch.free == self.dispatch.slots
         self._is_alone = self._is_alone and not is_idle
         slots = self.dispatch.free if take and not self._is_alone else 0
-        if not (self._unrecorded or self._is_in_doubt or (slots and lanes.with_work(now))):
+        taking = self._look(slots, now) if slots else None
+        if not (self._unrecorded or self._is_in_doubt or (taking and taking.lanes)):
             return 0
         try:
-            moved, departures = again_on_deadlock(lambda: self._round(slots, now))
+            moved, departures = again_on_deadlock(lambda: self._round(taking, now))
         except DatabaseError:
             # The connection may have died after the commit and before the answer to it.
             self._is_in_doubt = True
@@ -71,39 +80,81 @@ class Outbox:
         if self._unrecorded:
             crashpoint("record.after_commit")
         recorded, self._unrecorded = self._unrecorded, []
-        self._in_hand -= {each.id for each in recorded}
+        self._in_hand -= {each.departure.id for each in recorded}
         self._in_hand |= {departure.id for departure in departures}
+        for root_id in self._broke:
+            del self._breakers[root_id]
+        self._broke.clear()
         self.dispatch.start(departures)
-        for result in recorded:
-            _log_landing(result, self.worker_id)
+        info_lines("message_tried", (_told(result, self.worker_id) for result in recorded))
         return moved
 
-    def _round(self, slots: int, now: datetime) -> tuple[int, list[Departure]]:
-        accounts = self._known_accounts(now)
-        with transaction.atomic():
-            if slots and not claims.may_take(self.worker_id):
-                slots = 0
-            recorded = self._record(accounts, now)
-            if self._is_in_doubt:
-                self._put_back_strays(now)
-            verdicts = ask(self._take(slots, now), now=now)
-            # Together, because most of what one adds to the counters the other takes away.
-            move(Message, [*recorded, *(self._step(verdict, now) for verdict in verdicts)])
-            crashpoint("cycle.before_commit")
-        departures = [_departure(verdict, self._accounts) for verdict in verdicts if isinstance(verdict, Go)]
-        return len(recorded) + len(verdicts), departures
+    def _look(self, slots: int, now: datetime) -> Taking:
+        return Taking(self.dispatch, slots=slots, answered=self._answered, stopped=self._stopped, now=now)
 
-    def _record(self, accounts: Accounts, now: datetime) -> list[Move]:
+    def _note(self, landings: Sequence[Landing], now: datetime) -> None:
+        self._unrecorded += landings
+        broke, closed = set[int](), set[int]()
+        for each in landings:
+            root_id = each.departure.account.lane_id
+            if isinstance(each.result, Receipt | Refused):
+                self._answered[root_id] += 1
+                self._heard_at[root_id] = now
+            if self._breakers[root_id].note(each):
+                broke.add(root_id)
+            if isinstance(each.result, Misconfigured | Throttled):
+                closed.add(root_id)
+        self._broke |= broke
+        self.dispatch.recall(broke | closed)
+        for root_id, heard_at in list(self._heard_at.items()):
+            if root_id in broke or not timedelta() <= now - heard_at < SILENCE:
+                del self._heard_at[root_id], self._answered[root_id]
+
+    def _round(self, taking: Taking | None, now: datetime) -> tuple[int, list[Departure]]:
+        accounts = self._known_accounts(now, {lane.root_id for lane in taking.lanes} if taking else set())
+        with transaction.atomic():
+            if taking and not claims.may_take(self.worker_id):
+                taking = None
+            held = lanes.lock([*self._lanes_with_news(), *(taking.lanes_to_lock() if taking else [])])
+            recorded = self._record(held, accounts, now)
+            strays = self._put_back_strays(now) if self._is_in_doubt else 0
+            taken = taking.take(held) if taking else []
+            self._is_alone = taking.is_suspect if taking else self._is_alone
+            verdicts = ask([each.due for each in taken], now=now)
+            going = taking.choose(zip(taken, verdicts, strict=True), held) if taking else []
+            stops = [each for each in verdicts if isinstance(each, Stop)]
+            self._stopped = {each.due.lane_id for each in stops}
+            # Together, because most of what one adds to the counters the other takes away.
+            steps = [_stop(each, now) for each in stops]
+            steps += [self._go(each.verdict, now) for each in going]
+            move(Message, [*recorded, *steps])
+            lanes.save(held.values())
+            crashpoint("cycle.before_commit")
+        departures = list(map(self._departure, going))
+        return len(recorded) + strays + len(steps), departures
+
+    def _lanes_with_news(self) -> set[int]:
+        """The accounts' lanes of which the answers say more than that a message went, or did not."""
+        return {
+            each.departure.account.lane_id
+            for each in self._unrecorded
+            if each.departure.is_trial
+            or isinstance(each.result, Misconfigured | Throttled)
+            or each.departure.account.lane_id in self._broke
+        }
+
+    def _record(self, held_lanes: Mapping[int, Lane], accounts: Accounts, now: datetime) -> list[Move]:
         """Write what the answers say of lanes and tries, and return what they make of the rows."""
         if not self._unrecorded:
             return []
-        lanes.close(landing.lanes_to_close(self._still_true(self._unrecorded)))
-        passed = {
-            each.lane_id for each in self._unrecorded if isinstance(each.result, Receipt)
-        } & self._on_trial
-        if passed:
-            lanes.pass_trial(passed, now)
-        held = {row.id: row for row in Message.objects.lock([result.id for result in self._unrecorded])}
+        of_lane: defaultdict[int, list[Landing]] = defaultdict(list)
+        for each in self._still_true(self._unrecorded):
+            of_lane[each.departure.account.lane_id].append(each)
+        for root_id, lane in held_lanes.items():
+            broke = root_id in self._broke
+            breaker.record(lane, of_lane[root_id], broke=broke, now=now, rng=self._rng)
+        ids = [each.departure.id for each in self._unrecorded]
+        held = {row.id: row for row in Message.objects.lock(ids)}
         policies = doubt.policies(accounts.values())
         effects = landing.effects(
             self._unrecorded, held, worker_id=self.worker_id, policies=policies, now=now, rng=self._rng
@@ -112,88 +163,76 @@ class Outbox:
         crashpoint("record.before_commit")
         return effects.moves
 
-    def _put_back_strays(self, now: datetime) -> None:
+    def _put_back_strays(self, now: datetime) -> int:
         """Let rows wait again that a round wrote as `sending` whose commit was not answered: none of them left."""
         mine = Message.objects.filter(state=State.SENDING, worker_id=self.worker_id)
         held = Message.objects.lock(list(mine.exclude(pk__in=self._in_hand).values_list("pk", flat=True)))
         move(Message, [Move(row, State.WAITING, Reason.RETRY, {"due_at": now}) for row in held])
+        return len(held)
 
     def _still_true(self, landings: list[Landing]) -> list[Landing]:
-        """Leave out what was refused under settings that were changed meanwhile: it says nothing of the new ones."""
-        refused = {each.lane_id for each in landings if isinstance(each.result, Misconfigured)}
+        """Leave out what was refused under settings that were changed meanwhile: it says nothing of the new ones.
+
+        Who changes an account opens its lane in the same transaction; the lane is locked, so that came before.
+        """
+        refused = {
+            each.departure.account.lane_id for each in landings if isinstance(each.result, Misconfigured)
+        }
         if not refused:
             return landings
-        # Who changes an account opens its lane in the same transaction, and so comes before this or after it.
-        list(Lane.objects.select_for_update().filter(pk__in=refused).order_by("pk"))
         accounts = GatewayAccount.objects.filter(lane_id__in=refused)
         sealed = dict(accounts.values_list("lane_id", "sealed_settings"))
         self._accounts_read_at = None
         return [
             each
             for each in landings
-            if not isinstance(each.result, Misconfigured) or each.sealed_settings == sealed[each.lane_id]
+            if not isinstance(each.result, Misconfigured)
+            or each.departure.account.sealed_settings == sealed[each.departure.account.lane_id]
         ]
 
-    def _known_accounts(self, now: datetime) -> Accounts:
+    def _known_accounts(self, now: datetime, needed: set[int]) -> Accounts:
         """The gateway accounts by lane, read again every second: a changed key counts from the next one on."""
-        if self._accounts_read_at is None or not _fresh(self._accounts_read_at, now):
+        is_fresh = self._accounts_read_at is not None and _fresh(self._accounts_read_at, now)
+        if not is_fresh or not self._accounts.keys() >= needed:
             self._accounts = {account.lane_id: account for account in GatewayAccount.objects.all()}
             self._accounts_read_at = now
         return self._accounts
 
-    def _take(self, slots: int, now: datetime) -> list[Due]:
-        """Lock what goes next: first tries of every lane, then retries; when there is none, a suspect by itself."""
-        if not slots:
-            return []
-        open_lanes = lanes.with_work(now)
-        if not self._accounts.keys() >= {lane.id for lane in open_lanes}:
-            # One was made since they were read last.
-            self._accounts_read_at = None
-            self._known_accounts(now)
-        self._on_trial = {lane.id for lane in open_lanes if lane.is_on_trial}
-        taken: list[Due] = []
-        for priority in PRIORITIES:
-            self._take_fairly(open_lanes, priority, slots, now, taken)
-        if not taken and slots == self.dispatch.slots:
-            for lane in open_lanes[:1]:
-                taken = _take_due(lane.id, SUSPECT, 1, now)
-            self._is_alone = bool(taken)
-        return taken
-
-    def _take_fairly(
-        self, open_lanes: Sequence[OpenLane], priority: int, slots: int, now: datetime, taken: list[Due]
-    ) -> None:
-        """Take each lane's fair share; then what is left over, save the part that is kept for newcomers."""
-        under_way = Counter(self.dispatch.under_way)
-        under_way.update(due.lane_id for due in taken)
-        everything = self.dispatch.slots
-        hungry: list[OpenLane] = []
-        for lane in open_lanes:
-            room = lane.room(slots=everything, lanes=len(open_lanes), under_way=under_way[lane.id])
-            share = min(room, slots - len(taken))
-            got = _take_due(lane.id, priority, share, now)
-            taken += got
-            if got and len(got) == share and not lane.is_on_trial:
-                hungry.append(lane)
-        spare = slots - len(taken) - (everything - lanes.most_of_one(everything))
-        for lane in hungry:
-            got = _take_due(lane.id, priority, spare, now)
-            taken += got
-            spare -= len(got)
-
-    def _step(self, verdict: Verdict, now: datetime) -> Move:
+    def _go(self, verdict: Go, now: datetime) -> Move:
         held = verdict.due.held
-        if isinstance(verdict, Go):
-            columns = {
-                "worker_id": self.worker_id,
-                "tries": held.tries + 1,
-                "text": verdict.text,
-                "sending_at": now,
-            }
-            return Move(held, State.SENDING, "", columns)
-        if verdict.look_again_at is not None:
-            return Move(held, verdict.to, verdict.reason, {"due_at": verdict.look_again_at})
-        return Move(held, verdict.to, verdict.reason, {"finished_at": now})
+        columns = {
+            "worker_id": self.worker_id,
+            "tries": held.tries + 1,
+            "text": verdict.text,
+            "sending_at": now,
+        }
+        return Move(held, State.SENDING, "", {**columns, **verdict.columns})
+
+    def _departure(self, going: Going) -> Departure:
+        due, lane = going.taken.due, going.taken.lane
+        return Departure(
+            id=due.held.id,
+            owner_id=due.held.owner_id,
+            customer_id=due.customer_id,
+            try_number=due.held.tries + 1,
+            counted_tries=due.counted_tries,
+            priority=due.priority,
+            account=self._accounts[lane.root_id],
+            lane_id=lane.id,
+            address=due.address,
+            text=going.verdict.text,
+            deadline_at=going.verdict.due.deadline_at,
+            until=going.verdict.until,
+            is_trial=lane.is_on_trial,
+            starts_at=going.starts_at,
+            gap=lane.gap,
+            paced_by=lane.paced_by,
+        )
+
+
+def _stop(verdict: Stop, now: datetime) -> Move:
+    ends = {"finished_at": now} if verdict.look_again_at is None else {"due_at": verdict.look_again_at}
+    return Move(verdict.due.held, verdict.to, verdict.reason, {**ends, **verdict.columns})
 
 
 def _fresh(read_at: datetime, now: datetime) -> bool:
@@ -201,41 +240,16 @@ def _fresh(read_at: datetime, now: datetime) -> bool:
     return timedelta() <= now - read_at < timedelta(seconds=1)
 
 
-# What is read of a due row besides what is known of every held one.
-_DUE = Due._fields[1:]
-
-
-def _take_due(lane_id: int, priority: int, most: int, now: datetime) -> list[Due]:
-    if most <= 0:
-        return []
-    rows = Message.objects.take_due(_DUE, lane_id=lane_id, priority=priority, now=now, most=most)
-    return [Due._make((held, *values[:-1], moment(values[-1]))) for held, values in rows]
-
-
-def _departure(verdict: Go, accounts: Accounts) -> Departure:
-    due = verdict.due
-    return Departure(
-        id=due.held.id,
-        owner_id=due.held.owner_id,
-        customer_id=due.customer_id,
-        try_number=due.held.tries + 1,
-        counted_tries=due.counted_tries,
-        account=accounts[due.lane_id],
-        address=due.address,
-        text=verdict.text,
-        deadline_at=due.deadline_at,
-    )
-
-
-def _log_landing(result: Landing, worker_id: int) -> None:
-    log.info(
-        "message_tried",
-        message_id=result.id,
-        mailing_id=result.owner_id,
-        client_id=result.customer_id,
-        try_number=result.try_number,
-        outcome=landing.name(result.result),
-        code=getattr(result.result, "code", ""),
-        ms=round((result.ended_at - result.started_at).total_seconds() * 1000, 1),
-        worker_id=worker_id,
-    )
+def _told(result: Landing, worker_id: int) -> dict[str, Any]:
+    """What the log says of a try."""
+    departure = result.departure
+    return {
+        "message_id": departure.id,
+        "mailing_id": departure.owner_id,
+        "client_id": departure.customer_id,
+        "try_number": departure.try_number,
+        "outcome": landing.name(result.result),
+        "code": getattr(result.result, "code", ""),
+        "ms": round((result.ended_at - result.started_at).total_seconds() * 1000, 1),
+        "worker_id": worker_id,
+    }

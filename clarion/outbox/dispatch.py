@@ -7,9 +7,8 @@ It sees no database: whatever it sends was committed as `sending` before. Nothin
 import asyncio
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 import structlog
 import uvloop
@@ -22,26 +21,13 @@ from clarion.lib.logs import mistake
 from clarion.lib.sending import InDoubt, Misconfigured, NotSent, Receipt, SendError
 from clarion.models import GatewayAccount
 from clarion.outbox.gate import LEAST_TIME
-from clarion.outbox.landing import Landing, TooLate
+from clarion.outbox.landing import Departure, Landing, Recalled, TooLate
+from clarion.outbox.pacer import Pacer
 
 # Tells a send aborted at its deadline from one abandoned at the end of the process.
 _DEADLINE = "deadline"
 
 log = structlog.get_logger()
-
-
-class Departure(NamedTuple):
-    """One send that may begin: it is committed as `sending`."""
-
-    id: int
-    owner_id: int
-    customer_id: int
-    try_number: int
-    counted_tries: int
-    account: GatewayAccount
-    address: str
-    text: str
-    deadline_at: datetime
 
 
 class Dispatch:
@@ -52,8 +38,9 @@ class Dispatch:
         self.landed = threading.Event()
         self._clock = clock
         self._landings: deque[Landing] = deque()
-        # Sends whose landing was not taken yet, by lane.
-        self.under_way: Counter[int] = Counter()
+        # Sends whose landing was not taken yet, by their account's lane and their own.
+        self.under_way: Counter[tuple[int, int]] = Counter()
+        self._pacers: dict[int, Pacer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closing = False
         self._ways_out: dict[int, tuple[str, Gateway]] = {}
@@ -71,14 +58,19 @@ class Dispatch:
     def start(self, departures: Sequence[Departure]) -> None:
         """Begin these sends. Returns at once."""
         if departures:
-            self.under_way.update(departure.account.lane_id for departure in departures)
+            self.under_way.update(map(_lanes, departures))
             self._loop.call_soon_threadsafe(self._depart, departures)
+
+    def recall(self, root_ids: Collection[int]) -> None:
+        """Take back what has not left yet and leads to the accounts of these lanes; it lands as `Recalled`."""
+        if root_ids:
+            self._loop.call_soon_threadsafe(self._recall, list(root_ids))
 
     def take_landings(self) -> list[Landing]:
         """Return the answers that came since the last call; each is handed out once."""
         self.landed.clear()
         landings = [self._landings.popleft() for _ in range(len(self._landings))]
-        self.under_way.subtract(landing.lane_id for landing in landings)
+        self.under_way.subtract(_lanes(landing.departure) for landing in landings)
         return landings
 
     def close(self) -> None:
@@ -101,10 +93,29 @@ class Dispatch:
 
     def _depart(self, departures: Sequence[Departure]) -> None:
         for departure in departures:
-            task = self._loop.create_task(self._fly(departure))
-            # The loop itself holds its tasks weakly.
-            self._tasks.add(task)
-            task.add_done_callback(self._forget)
+            if departure.gap:
+                pacer = self._pacers.get(departure.paced_by)
+                if pacer is None:
+                    pacer = self._pacers[departure.paced_by] = Pacer(self._loop, self._take_off)
+                pacer.add(departure)
+            else:
+                self._take_off(departure)
+
+    def _recall(self, root_ids: Sequence[int]) -> None:
+        now = self._clock()
+        back = [
+            each for pacer in self._pacers.values() for root_id in root_ids for each in pacer.recall(root_id)
+        ]
+        self._landings.extend(Landing(each, Recalled(), started_at=now, ended_at=now) for each in back)
+        self.landed.set()
+
+    def _take_off(self, departure: Departure) -> None:
+        if self._is_closing:
+            return
+        task = self._loop.create_task(self._fly(departure))
+        # The loop itself holds its tasks weakly.
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
 
     async def _fly(self, departure: Departure) -> None:
         started_at = self._clock()
@@ -112,24 +123,12 @@ class Dispatch:
             result: Receipt | SendError | TooLate = await self._send(departure, started_at)
         except (SendError, TooLate) as error:
             result = error
-        landing = Landing(
-            id=departure.id,
-            owner_id=departure.owner_id,
-            customer_id=departure.customer_id,
-            try_number=departure.try_number,
-            lane_id=departure.account.lane_id,
-            deadline_at=departure.deadline_at,
-            counted_tries=departure.counted_tries,
-            result=result,
-            started_at=started_at,
-            ended_at=self._clock(),
-            sealed_settings=departure.account.sealed_settings,
-        )
+        landing = Landing(departure, result, started_at, ended_at=self._clock())
         self._landings.append(landing)
         self.landed.set()
 
     async def _send(self, departure: Departure, now: datetime) -> Receipt:
-        time_left = departure.deadline_at - now
+        time_left = departure.until - now
         if time_left < LEAST_TIME:
             raise TooLate
         gateway = self._way_out(departure.account)
@@ -184,6 +183,10 @@ class Dispatch:
         error = None if task.cancelled() else task.exception()
         if error is not None:
             log.error("dispatch_failed", **mistake(error))
+
+
+def _lanes(departure: Departure) -> tuple[int, int]:
+    return departure.account.lane_id, departure.lane_id
 
 
 def _failed(departure: Departure, error: BaseException) -> InDoubt:

@@ -1,16 +1,22 @@
 """The last questions, asked in the transaction that writes `sending`. Whoever is refused here is not sent to."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from clarion.lib.texts import BadText, CannotRender, compile_text
+from clarion.lib.zones import find_zone
 from clarion.models import Customer, Mailing, State
+from clarion.models.bulk import read_rows
+from clarion.models.customers import TEXT_NAMES
 from clarion.models.outgoing import Held, Reason
 
 # A send starts at least this long before its deadline: less is not enough for a slow sender to take it in time.
 LEAST_TIME = timedelta(seconds=2)
+# What it reads of a mailing.
+_ASKED = ("state", "paused_at", "text", "ends_at", "local_from", "local_until", "tenant__timezone")
 
 
 class Due(NamedTuple):
@@ -22,15 +28,19 @@ class Due(NamedTuple):
     address: str
     text: str
     counted_tries: int
+    priority: int
     deadline_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """Send this text."""
+    """Send this text; it has to be over by `until`, the deadline or the end of the customer's local hours."""
 
     due: Due
     text: str
+    until: datetime
+    # What else changes with it.
+    columns: dict[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,7 @@ class Stop:
     to: str
     reason: str
     look_again_at: datetime | None = None
+    columns: dict[str, datetime] = field(default_factory=dict)
 
 
 Verdict = Go | Stop
@@ -50,7 +61,8 @@ def ask(rows: Sequence[Due], *, now: datetime) -> list[Verdict]:
     """Return one verdict per row, in order. Reads what it needs in one query per kind, however many rows."""
     if not rows:
         return []
-    mailings = Mailing.objects.in_bulk({row.held.owner_id for row in rows})
+    read = Mailing.objects.select_related("tenant").only(*_ASKED)
+    mailings = read.in_bulk({row.held.owner_id for row in rows})
     customers = _customers({row.customer_id for row in rows})
     return [_verdict(row, mailings[row.held.owner_id], customers.get(row.customer_id), now) for row in rows]
 
@@ -64,22 +76,56 @@ def _verdict(row: Due, mailing: Mailing, customer: Mapping[str, object] | None, 
         return Stop(row, State.CANCELLED, Reason.MAILING_CANCELLED)
     if customer is None:
         return Stop(row, State.CANCELLED, Reason.CUSTOMER_DELETED)
+    row, columns = _in_zone(row, mailing, str(customer["zone"]))
     if is_too_late(row.deadline_at, now):
-        return Stop(row, State.EXPIRED, Reason.WINDOW_OVER)
+        is_over = mailing.hours is None or is_too_late(mailing.ends_at, now)
+        reason = Reason.WINDOW_OVER if is_over else Reason.NO_LOCAL_HOURS
+        return Stop(row, State.EXPIRED, reason, columns=columns)
     if mailing.paused_at is not None:
         # Resuming sets it free; should nobody resume, its deadline does.
-        return Stop(row, State.WAITING, Reason.PAUSED, look_again_at=row.deadline_at)
+        return Stop(row, State.WAITING, Reason.PAUSED, row.deadline_at, columns)
+    opening, closing = _hours(mailing, str(customer["zone"]), now)
+    if is_too_late(row.deadline_at, opening):
+        return Stop(row, State.EXPIRED, Reason.NO_LOCAL_HOURS, columns=columns)
+    if opening > now:
+        return Stop(row, State.WAITING, Reason.LOCAL_HOURS, opening, columns)
     try:
         # A text is rendered once, before the first try; a retry sends what the first one sent.
         text = row.text or compile_text(mailing.text).render(customer)
     except (BadText, CannotRender):
         # BadText: it was good when it was stored, and the rules have grown stricter since.
         return Stop(row, State.FAILED, Reason.CANNOT_RENDER)
-    return Go(row, text)
+    until = row.deadline_at if closing is None else min(row.deadline_at, closing)
+    return Go(row, text, until, columns)
+
+
+def _in_zone(row: Due, mailing: Mailing, zone: str) -> tuple[Due, dict[str, datetime]]:
+    """Return the row with the deadline that it has where the customer lives now, and what changes with that."""
+    if mailing.hours is None:
+        return row, {}
+    deadline = mailing.hours.last_closing(mailing.ends_at, find_zone(zone) or mailing.tenant.zone)
+    if deadline == row.deadline_at:
+        return row, {}
+    return row._replace(deadline_at=deadline), {"deadline_at": deadline}
+
+
+def _hours(mailing: Mailing, zone: str, now: datetime) -> tuple[datetime, datetime | None]:
+    """Return from when the mailing may reach people of this zone, `now` if that is so, and until when."""
+    hours = mailing.hours
+    if hours is None:
+        return now, None
+    place = find_zone(zone) or mailing.tenant.zone
+    opening = hours.opening(now, place)
+    closing = hours.closing(opening, place)
+    if is_too_late(closing, opening):
+        # Too little is left of them for a send.
+        opening = hours.opening(closing, place)
+        closing = hours.closing(opening, place)
+    return opening, closing
 
 
 def _customers(ids: set[int]) -> dict[int, dict[str, object]]:
     """Return what texts may say of these customers; one who was deleted is not among them."""
-    names = ("id", "phone", "operator_code", "tag", "timezone")
-    rows = Customer.objects.filter(id__in=ids).values_list(*names)
-    return {row[0]: dict(zip(names, row, strict=True)) for row in rows}
+    names = (*TEXT_NAMES, "zone")
+    rows = (dict(zip(names, row, strict=True)) for row in read_rows(Customer, names, ids))
+    return {row["id"]: {**row, "attributes": json.loads(row["attributes"])} for row in rows}

@@ -32,7 +32,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A profile and its knobs, as they are posted.
 
     `seconds` and `requests` end the profile (whichever comes first); after it the sender is `fine` again.
-    `accepts` overrides the profile's choice whether a message whose answer is lost was taken.
+    `accepts` overrides the profile's choice whether a message whose answer is lost was taken. `nobody` outlives the
+    profile.
     """
 
     profile: str
@@ -41,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delay: float = 0.5  # seconds; well above a healthy answer, well below the callers' time-out of 10 s
     retry_after: int = 1  # seconds; the shortest whole number, so a test need not wait longer
     accepts: bool | None = None
+    # Phones that end so are nobody's: refused for good by whichever profile would have taken the message.
+    nobody: str = ""
     seed: int = 0
 
 
@@ -63,6 +66,7 @@ GARBAGE = (
 REFUSED = Act(
     accepted=False, answer=http_answer("503 Service Unavailable", b'{"message":"down for a while"}')
 )
+NOBODYS = Act(accepted=False, answer=http_answer("400 Bad Request", b'{"message":"nobody has this number"}'))
 
 
 def _tables(chosen: Settings) -> Mapping[str, tuple[tuple[int, Act], ...]]:
@@ -127,24 +131,25 @@ class Behaviour:
         self._acts = tuple(act for weight, act in table for _ in range(weight))
         self._ends_at = None if chosen.seconds is None else now + chosen.seconds
         self._left = chosen.requests
+        self._nobody = chosen.nobody
 
-    def next(self, message_id: int, nth: int, *, now: float) -> Act:
+    def next(self, message_id: int, nth: int, *, now: float, phone: int = 0) -> Act:
         """Return what becomes of the `nth` request for this message.
 
-        The same seed, message and `nth` give the same act, in whatever order requests arrive.
+        The same seed, message, phone and `nth` give the same act, in whatever order requests arrive.
         """
         self._end_if_over(now)
-        acts = self._acts
-        if len(acts) == 1:
-            return acts[0]
-        digest = hashlib.blake2b(b"%d:%d:%d" % (self._seed, message_id, nth), digest_size=4).digest()
-        return acts[int.from_bytes(digest) % len(acts)]
+        act = self._acts[0]
+        if len(self._acts) > 1:
+            digest = hashlib.blake2b(b"%d:%d:%d" % (self._seed, message_id, nth), digest_size=4).digest()
+            act = self._acts[int.from_bytes(digest) % len(self._acts)]
+        if act.accepted and self._nobody and str(phone).endswith(self._nobody):
+            return NOBODYS
+        return act
 
     def _end_if_over(self, now: float) -> None:
-        if self._ends_at is not None and now >= self._ends_at:
-            self.switch(Settings("fine"), now=now)
+        is_late = self._ends_at is not None and now >= self._ends_at
+        if is_late or (self._left is not None and self._left <= 0):
+            self.switch(Settings("fine", nobody=self._nobody), now=now)
         elif self._left is not None:
-            if self._left <= 0:
-                self.switch(Settings("fine"), now=now)
-            else:
-                self._left -= 1
+            self._left -= 1

@@ -1,6 +1,7 @@
 """The stand-in for the outside sender: its route and its control routes. Sockets are in `wire`, `serving`."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -25,8 +26,19 @@ class Message(msgspec.Struct, forbid_unknown_fields=True):
     text: str
 
 
+class Outage(msgspec.Struct, forbid_unknown_fields=True):
+    """How long nobody is there, s."""
+
+    seconds: float
+
+
 class Sender:
-    """The stand-in itself, without its sockets: one request in, one act out."""
+    """The stand-in itself, without its sockets: one request in, one act out.
+
+    `go_away` is asked to refuse all connections for so many seconds; whoever has the sockets sets it.
+    """
+
+    go_away: Callable[[float], None]
 
     def __init__(self, chosen: Settings, *, token: str | None = None, ledger: Path | None = None) -> None:
         self.tally = Tally(ledger)
@@ -51,7 +63,7 @@ class Sender:
         except ValueError as error:  # msgspec's errors are ValueErrors
             self.tally.malformed += 1
             return _refusal(error)
-        return self._send(message.id)
+        return self._send(message)
 
     def switch(self, chosen: Settings) -> None:
         """Put a profile in force from now on.
@@ -60,10 +72,11 @@ class Sender:
         """
         self.behaviour.switch(chosen, now=time.monotonic())
 
-    def _send(self, message_id: int) -> Act:
-        before = self.tally.arrived(message_id, at=time.time())
-        act = self.behaviour.next(message_id, before, now=time.monotonic())
-        self.tally.decided(message_id, self.behaviour.name, accepted=act.accepted)
+    def _send(self, message: Message) -> Act:
+        now = time.monotonic()
+        before = self.tally.arrived(message.id, at=time.time(), steady_at=now)
+        act = self.behaviour.next(message.id, before, now=now, phone=message.phone)
+        self.tally.decided(message.id, self.behaviour.name, accepted=act.accepted)
         return act
 
     def _control(self, method: bytes, path: bytes, body: bytes) -> Act:
@@ -73,12 +86,21 @@ class Sender:
             except ValueError as error:  # UnknownProfile too
                 return _refusal(error)
             return _json({"profile": self.behaviour.name})
+        if method == b"POST" and path == b"/_sandbox/outage":
+            try:
+                outage = msgspec.json.decode(body, type=Outage)
+            except ValueError as error:
+                return _refusal(error)
+            self.go_away(outage.seconds)
+            return _json({"seconds": outage.seconds})
         if method == b"GET" and path == b"/_sandbox/counts":
             return _json({"profile": self.behaviour.name, **self.tally.counts()})
         if method == b"GET" and path == b"/_sandbox/accepted":
             return _json(dict(self.tally.accepted_times()))
         if method == b"GET" and path == b"/_sandbox/arrivals":
             return _json({message_id: (first, last) for message_id, first, last in self.tally.arrivals()})
+        if method == b"GET" and path == b"/_sandbox/requests":
+            return _json(list(self.tally.log()))
         return NOT_FOUND
 
 

@@ -19,6 +19,7 @@ import msgspec
 
 from clarion.sandbox.profiles import Settings
 from clarion.sandbox.sender import Sender
+from clarion.sandbox.tally import Request
 from clarion.sandbox.wire import Connection
 
 if sys.platform == "win32":
@@ -58,6 +59,14 @@ class RunningSender:
     def arrivals(self) -> dict[int, tuple[float, float]]:
         """Return first and last arrival (seconds since 1970) by message id, accepted or not."""
         return self._ask(lambda: {each: (first, last) for each, first, last in self._sender.tally.arrivals()})
+
+    def requests(self) -> list[Request]:
+        """Return every request for a message, in the order in which they came."""
+        return self._ask(lambda: list(self._sender.tally.log()))
+
+    def go_away(self, seconds: float) -> None:
+        """Refuse all connections for so long, and break those there are; then be back as before."""
+        self._ask(functools.partial(self._sender.go_away, seconds))
 
     def switch(self, profile: str, **knobs: object) -> None:
         """Put a profile in force; the knobs are those of `Settings`.
@@ -164,16 +173,60 @@ def refuse_unless_loopback(host: str) -> None:
 
 @asynccontextmanager
 async def _listening(sender: Sender, host: str, port: int) -> AsyncIterator[str]:
-    loop = asyncio.get_running_loop()
-    open_connections: set[Connection] = set()
-    server = await loop.create_server(
-        lambda: Connection(sender, loop, open_connections), host, port, backlog=BACKLOG, reuse_address=True
-    )
-    bound = server.sockets[0].getsockname()[1]
+    door = _Door(sender, host, port)
+    sender.go_away = door.shut_for
+    await door.open()
     try:
-        yield f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
+        yield f"http://[{host}]:{door.port}" if ":" in host else f"http://{host}:{door.port}"
     finally:
+        await door.close()
+
+
+class _Door:
+    """The sender's listening socket and the connections that came through it."""
+
+    def __init__(self, sender: Sender, host: str, port: int) -> None:
+        self.port = port
+        self._sender = sender
+        self._host = host
+        self._loop = asyncio.get_running_loop()
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._outage: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        self._server = await self._loop.create_server(
+            lambda: Connection(self._sender, self._loop, self._connections),
+            self._host,
+            self.port,
+            backlog=BACKLOG,
+            reuse_address=True,
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def shut_for(self, seconds: float) -> None:
+        """Whoever comes meanwhile is refused by the kernel, as where no process listens."""
+        if self._outage is not None:
+            self._outage.cancel()
+        self._outage = self._loop.create_task(self._be_away(seconds))
+
+    async def close(self) -> None:
+        """Let go of the socket and break the connections, for good."""
+        if self._outage is not None:
+            self._outage.cancel()
+        await self._shut()
+
+    async def _be_away(self, seconds: float) -> None:
+        # A task begins when the answer to whoever asked for this was written.
+        await self._shut()
+        await asyncio.sleep(seconds)
+        await self.open()
+
+    async def _shut(self) -> None:
+        server, self._server = self._server, None
+        if server is None:
+            return
         server.close()
-        for connection in list(open_connections):
+        for connection in list(self._connections):
             connection.drop()
         await server.wait_closed()

@@ -6,7 +6,16 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
+
+
+class Request(NamedTuple):
+    """One request as it came: the wall clock (seconds since 1970), a clock that nobody sets, and what became of it."""
+
+    message_id: int
+    at: float
+    steady_at: float
+    accepted: bool
 
 
 class Tally:
@@ -21,6 +30,9 @@ class Tally:
         self._row_of: dict[int, int] = {}
         self._times, self._taken = array("I"), array("I")
         self._first, self._last = array("d"), array("d")
+        # Every request in its order: its message's row, both clocks, whether it was accepted; 21 bytes each.
+        self._rows, self._at, self._steady_at = array("I"), array("d"), array("d")
+        self._was_accepted = array("b")
         self.requests = self.accepted = self.duplicates = self.malformed = 0
         self.by_profile: dict[str, dict[str, int]] = {}
         self._unwritten: list[int] = []
@@ -28,12 +40,18 @@ class Tally:
         if ledger is not None:
             self._open(ledger)
 
-    def arrived(self, message_id: int, *, at: float) -> int:
+    def arrived(self, message_id: int, *, at: float, steady_at: float) -> int:
         """Note a request for this message; return how many came before it."""
         self.requests += 1
         row = self._row_of.get(message_id)
+        is_new = row is None
         if row is None:
-            self._add(message_id, at)
+            row = self._add(message_id, at)
+        self._rows.append(row)
+        self._at.append(at)
+        self._steady_at.append(steady_at)
+        self._was_accepted.append(0)
+        if is_new:
             return 0
         before = self._times[row]
         self._times[row] = before + 1
@@ -50,6 +68,7 @@ class Tally:
         split["requests"] += 1
         if accepted:
             split["accepted"] += 1
+            self._was_accepted[-1] = 1
             self._take(self._row_of[message_id])
             if self._ledger is not None:
                 self._unwritten.append(message_id)
@@ -82,6 +101,13 @@ class Tally:
         for message_id, row in self._row_of.items():
             if self._times[row]:
                 yield message_id, self._first[row], self._last[row]
+
+    def log(self) -> Iterator[Request]:
+        """Yield every request for a message since this process started, in the order in which they came."""
+        ids = list(self._row_of)
+        columns = (self._rows, self._at, self._steady_at, self._was_accepted)
+        for row, at, steady_at, accepted in zip(*columns, strict=True):
+            yield Request(ids[row], at, steady_at, bool(accepted))
 
     def close(self) -> None:
         """Write what is left and let go of the ledger."""

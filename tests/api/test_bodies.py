@@ -170,6 +170,12 @@ WRONG_MAILINGS: list[tuple[set[str], dict[str, Any]]] = [
     ({"client_operator_code_filter"}, {"client_operator_code_filter": 900}),
     ({"name"}, {"name": None}),
     ({"channel", "local_from", "holdout_percent"}, {"channel": "SMS", "local_from": 1, "holdout_percent": 1}),
+    ({"local_from"}, {"local_from": "24:00", "local_until": "10:00"}),
+    ({"local_until"}, {"local_from": "09:00"}),
+    ({"local_until"}, {"local_from": "09:00", "local_until": "09:00"}),
+    ({"rate_per_second"}, {"rate_per_second": 0}),
+    ({"filter"}, {"filter": "vip"}),
+    ({"filter.tag"}, {"filter": {"field": "tag", "eq": "x", "tag": "y"}}),
     # All of them at once, whoever finds them out.
     (
         {"end_time", "text", "gateway_account", "name", "colour"},

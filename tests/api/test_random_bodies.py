@@ -44,6 +44,19 @@ times = st.one_of(
     st.datetimes().map(lambda moment: moment.isoformat()),
     st.sampled_from(["2022-12-02", "25-10-2023T15:33:00", "0001-01-01", "9999-12-31T23:59:59.999999Z"]),
 )
+conditions = st.builds(
+    lambda field, operator, value: {"field": field, operator: value},
+    st.sampled_from(["id", "tag", "timezone", "attributes.a", "attributes.", "colour"]) | texts,
+    st.sampled_from(["eq", "in", "prefix", "exists", "gt", "lt", "equals"]),
+    values,
+)
+filters = st.recursive(
+    conditions,
+    lambda inner: st.dictionaries(
+        st.sampled_from(["all", "any", "not", "field"]), st.lists(inner, max_size=3) | inner, max_size=2
+    ),
+    max_leaves=5,
+)
 # Values that may well be right, so that what lies behind the first look is met too.
 likely: dict[str, st.SearchStrategy[Any]] = {
     "phone": st.from_regex(r"7[0-9]{10}", fullmatch=True),
@@ -59,6 +72,9 @@ likely: dict[str, st.SearchStrategy[Any]] = {
     "client_tag_filter": texts | st.none(),
     "client_operator_code_filter": texts | st.none(),
     "name": texts,
+    "filter": filters | st.none(),
+    "external_id": texts | st.none(),
+    "attributes": st.dictionaries(texts, leaves, max_size=3),
     "gateway_account": st.sampled_from(["", "log", "test", "x"]),
 }
 EVERY_NAME = [*likely, "id", "status", "started", "finished", "colour"]
@@ -90,7 +106,7 @@ def test_no_body_breaks_a_post(api: Client, path: str) -> None:
     @MANY
     @given(body=bodies(path))
     def holds(body: Any) -> None:
-        answer = ask(api, "POST", path, body)
+        answer = ask(api, "POST", path, json.dumps(body))
 
         check(answer, 201)
         if answer.status_code == 201:
@@ -103,6 +119,17 @@ def test_no_body_breaks_a_post(api: Client, path: str) -> None:
     holds()
 
 
+def test_no_body_breaks_a_preview(api: Client) -> None:
+    made(api, "/api/v1/clients", BODIES["/api/v1/clients"])
+
+    @MANY
+    @given(body=bodies("/api/v1/mailings"))
+    def holds(body: Any) -> None:
+        check(ask(api, "POST", "/api/v1/mailings/preview", body), 200)
+
+    holds()
+
+
 @pytest.mark.parametrize("path", BODIES)
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 def test_no_body_breaks_a_change(api: Client, path: str, method: str) -> None:
@@ -111,7 +138,7 @@ def test_no_body_breaks_a_change(api: Client, path: str, method: str) -> None:
     @MANY
     @given(body=bodies(path))
     def holds(body: Any) -> None:
-        check(ask(api, method, f"{path}/{row['id']}", body), 200)
+        check(ask(api, method, f"{path}/{row['id']}", json.dumps(body)), 200)
 
     holds()
 
@@ -126,6 +153,7 @@ def test_no_query_breaks_a_list(api: Client, path: str) -> None:
         "operator_code",
         "phone",
         "phone_number",
+        "external_id",
         "q",
         "limit",
         "cursor",

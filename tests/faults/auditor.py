@@ -32,14 +32,15 @@ class Row(NamedTuple):
         return self.state == State.DEAD
 
 
-def judge(mailing: Mailing, ledger: Counter[int], figures: Figures) -> None:
+def judge(mailing: Mailing, ledger: Counter[int], figures: Figures, *, too_late: str = "") -> None:
     """Fill in what became of the mailing, and every promise that was broken."""
     found = Message.objects.filter(mailing=mailing).values_list("id", "state", "reason", "tries")
     rows = {row[0]: Row(*row) for row in found.iterator(chunk_size=10_000)}
     taken = {pk: times for pk, times in ledger.items() if pk in rows}
-    figures.lost = sum(
-        1 for row in rows.values() if row.id not in taken and not row.is_doubtful and not row.is_dead
-    )
+    missing = [
+        row for row in rows.values() if row.id not in taken and not row.is_doubtful and not row.is_dead
+    ]
+    figures.lost = sum(1 for row in missing if (row.state, row.reason) != (State.EXPIRED, too_late))
     figures.duplicates = sum(times - 1 for times in taken.values())
     figures.doubtful = sum(row.is_doubtful for row in rows.values())
     figures.dead = sum(row.is_dead for row in rows.values())

@@ -10,6 +10,7 @@ from pathlib import Path
 from clarion.lib.crashpoints import KILLED, POINTS
 from clarion.models import Mailing, Message, State, Worker
 from clarion.outbox import claims
+from tests.faults import files
 from tests.faults.plans import Figures, Plan
 from tests.faults.processes import Process
 from tests.faults.rig import PROCESS_PATIENCE, Rig, Stuck, figures_of
@@ -36,6 +37,10 @@ def _visit(rig: Rig, point: str) -> Iterable[Figures]:
         yield _in_web(rig, point, key=f"order-{point}")
     elif room == "rescue":
         yield _in_rescue(rig, point)
+    elif room == "export":
+        yield files.in_export(rig, point)
+    elif room == "import":
+        yield (files.in_upload if "received" in point else files.in_import)(rig, point)
     else:
         mailing = rig.create_mailing()
         yield _recover(rig, mailing, [rig.start_worker(crash_at=point)])

@@ -7,32 +7,28 @@ Servers come from tests/servers.py; one that is not there is skipped and named. 
 import argparse
 import os
 import secrets
-import signal
 import sys
 from collections.abc import Iterator
 
-from msgspec.structs import replace
-
-from tests.faults.plans import Figures, Plan
-from tests.faults.runner import SceneFailed, carry_out
-from tests.faults.teeth import TEETH, Tooth
+from tests.faults.plans import Plan
+from tests.faults.reports import Column, begin, is_kept, is_missed
+from tests.faults.teeth import TEETH
 from tests.legs import LEGS, Unavailable, server_version
 
 COLUMNS = (
-    ("database", 10),
-    ("run", 13),
-    ("doubt", 7),
-    ("messages", 9),
-    ("kills", 6),
-    ("hits", 5),
-    ("in flight", 10),
-    ("lost", 5),
-    ("doubles", 8),
-    ("bound", 6),
-    ("doubtful", 9),
-    ("dead", 5),
-    ("late", 5),
-    ("seconds", 8),
+    Column("run", 13, lambda figures: figures.scene),
+    Column("doubt", 7, lambda figures: figures.doubt),
+    Column("messages", 9, lambda figures: figures.messages),
+    Column("kills", 6, lambda figures: figures.kills),
+    Column("hits", 5, lambda figures: figures.hits),
+    Column("in flight", 10, lambda figures: figures.in_flight),
+    Column("lost", 5, lambda figures: figures.lost),
+    Column("doubles", 8, lambda figures: figures.duplicates),
+    Column("bound", 6, lambda figures: figures.bound),
+    Column("doubtful", 9, lambda figures: figures.doubtful),
+    Column("dead", 5, lambda figures: figures.dead),
+    Column("late", 5, lambda figures: figures.late),
+    Column("seconds", 8, lambda figures: f"{figures.seconds:.1f}"),
 )
 
 
@@ -44,10 +40,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="of victims and moments")
     parser.add_argument("--runs", nargs="+", help="names of runs; all of them without")
     chosen = parser.parse_args()
-    # Unwinds the `with` blocks, so that a terminated run leaves no server behind.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     print(f"seed {chosen.seed}", flush=True)
-    print(" ".join(name.rjust(width) for name, width in COLUMNS), flush=True)
+    begin(COLUMNS, first="database".rjust(10))
 
     broken = 0
     plans = [
@@ -60,7 +54,9 @@ def main() -> int:
             with LEGS[database]() as server:
                 version = server_version(server) if server else "SQLite"
                 print(f"-- {version}", flush=True)
-                broken += sum(not is_kept(database, plan, server) for plan in plans)
+                broken += sum(
+                    not is_kept(plan, COLUMNS, first=database.rjust(10), server=server) for plan in plans
+                )
                 broken += sum(not is_missed(tooth, server) for tooth in TEETH if not chosen.runs)
         except Unavailable as reason:
             print(f"-- {database} skipped: {reason}", flush=True)
@@ -87,38 +83,6 @@ def all_plans(messages: int, kills: int, seed: int) -> Iterator[Plan]:
         )
     yield Plan(scene="poison", messages=2_000, seed=seed, in_flight=64)
     yield Plan(scene="restarts", messages=20_000, kills=6, seed=seed, in_flight=64)
-
-
-def is_missed(tooth: Tooth, server: str) -> bool:
-    """Switch one protection off, and say whether the auditor noticed."""
-    try:
-        figures = carry_out(replace(tooth.plan, without=tooth.protection), server=server, timeout=120)
-    except SceneFailed as error:
-        figures = Figures(scene=tooth.plan.scene, doubt="", breaches=[f"the run itself failed: {error}"])
-    seen = tooth.bites(figures)
-    print(
-        f"   without {tooth.protection}: " + ("seen" if seen else f"BROKEN, NOT SEEN: {figures.breaches}"),
-        flush=True,
-    )
-    return seen
-
-
-def is_kept(database: str, plan: Plan, server: str) -> bool:
-    """Act one plan out and print its line, and under it what went wrong."""
-    try:
-        figures = carry_out(plan, server=server)
-    except SceneFailed as error:
-        figures = Figures(scene=plan.scene, doubt=plan.doubt, breaches=[f"the run itself failed: {error}"])
-    values = (
-        *(database, figures.scene, figures.doubt, figures.messages, figures.kills, figures.hits),
-        *(figures.in_flight, figures.lost, figures.duplicates, figures.bound, figures.doubtful),
-        *(figures.dead, figures.late, f"{figures.seconds:.1f}"),
-    )
-    print(" ".join(str(value).rjust(width) for value, (_, width) in zip(values, COLUMNS, strict=True)))
-    for breach in figures.breaches:
-        print(f"   BROKEN: {breach}")
-    sys.stdout.flush()
-    return not figures.breaches
 
 
 if __name__ == "__main__":

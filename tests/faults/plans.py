@@ -1,6 +1,23 @@
 """What a fault run is told (`Plan`) and what it finds (`Figures`). Plain values: both cross a process border as JSON."""
 
+from datetime import UTC, datetime
+
 import msgspec
+
+# The manners of each scene that has several.
+OUTAGES = ("refused", "busy", "hangs")
+HANGING = ("hangs first", "hangs second", "hangs later")
+LEAPS = ("inside its window", "over its end")
+# Nights in which clocks change, and the noon or so before; Kathmandu, 5:45 ahead, never has one.
+NIGHTS = {
+    "Berlin forth": datetime(2026, 3, 28, 12, tzinfo=UTC),
+    "Berlin back": datetime(2026, 10, 24, 12, tzinfo=UTC),
+    "New York forth": datetime(2026, 3, 7, 12, tzinfo=UTC),
+    "New York back": datetime(2026, 10, 31, 12, tzinfo=UTC),
+    "Lord Howe forth": datetime(2026, 10, 3, 1, tzinfo=UTC),
+    "Lord Howe back": datetime(2026, 4, 4, 1, tzinfo=UTC),
+}
+ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe")
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +40,21 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     without: str = ""
     # Seconds without any progress after which a run counts as stuck.
     patience: float = 60.0
+    # Sends a second that the account allows; 0: as many as there are.
+    rate: float = 0.0
+    # Seconds an answer is waited for.
+    timeout: float = 10.0
+    # In which of several ways the scene goes wrong, and for how long (s).
+    manner: str = ""
+    outage: float = 0.0
+    # What Clarion waits for because of a breaker, and between two looks for dead workers, divided by this.
+    haste: float = 1.0
+    # The wall clock is the scene's to set.
+    clock: bool = False
+    # Where the customers live, in turn.
+    zones: tuple[str, ...] = ("UTC",)
+    # Nothing else keeps this machine busy: what is too slow, or comes in clusters, is Clarion's doing.
+    alone: bool = True
 
 
 class Figures(msgspec.Struct, kw_only=True):
@@ -30,6 +62,7 @@ class Figures(msgspec.Struct, kw_only=True):
 
     scene: str
     doubt: str
+    manner: str = ""
     messages: int = 0
     kills: int = 0
     # Kills that found sends under way.
@@ -46,5 +79,12 @@ class Figures(msgspec.Struct, kw_only=True):
     dead: int = 0
     # Answers that came when the row was no longer the worker's.
     late: int = 0
+    # Requests that left for a sender that was away after the breaker had opened.
+    knocks: int = 0
+    # The most requests in any second, and what came on average after the slow start, both as a part of the rate.
+    peak: float = 0.0
+    average: float = 0.0
+    # How fast a lane goes beside one that hangs, as a part of what it reaches alone.
+    kept: float = 0.0
     seconds: float = 0.0
     breaches: list[str] = msgspec.field(default_factory=list)

@@ -4,41 +4,39 @@ import contextlib
 import os
 import signal
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Self
+from typing import Any, Self
 
-import msgspec
 from django.db.models import Sum
 
-from clarion import sandbox, worker
+from clarion import worker
 from clarion.flows import accounts, mailings, tenants
-from clarion.models import Attempt, Customer, Mailing, MailingCount, Message, State, Worker
+from clarion.models import (
+    Attempt,
+    Customer,
+    GatewayAccount,
+    Mailing,
+    MailingCount,
+    Message,
+    State,
+    Worker,
+)
 from clarion.outbox import claims
-from clarion.supervisor import wait_until_listening
 from tests.faults import auditor
 from tests.faults.plans import Figures, Plan
 from tests.faults.processes import Process, fork, spawn
+from tests.faults.senders import LOOK, PROCESS_PATIENCE, Sender, Stuck
 from tests.faults.supervised import supervise
-from tests.servers import free_port
 
-# How long a process gets to start or to end, s: a cold start on a busy machine takes a few.
-PROCESS_PATIENCE = 30.0
-# Between two looks, s.
-LOOK = 0.005
 # The window of a mailing: no run reaches its end, s.
 WINDOW = 3600.0
 
 UNDER_WAY = (State.WAITING, State.SENDING)
-
-
-class Stuck(Exception):
-    """Something that had to happen did not."""
 
 
 class Rig:
@@ -48,21 +46,13 @@ class Rig:
         self.plan = plan
         self.rng = Random(plan.seed)
         self.log = folder / "processes.log"
-        self._ledger = folder / "ledger"
-        self._read_up_to = self._taken = 0
+        self._folder = folder
         self._processes: list[Process] = []
         self._hit: set[int] = set()
-        self.base_url = self._start_sender()
+        self._senders: list[Sender] = []
         self.tenant = tenants.create("shop", now=_now())
         self._make_customers(plan.messages)
-        accounts.add(
-            self.tenant,
-            name="sender",
-            gateway=gateway,
-            settings={"base_url": self.base_url, "token": "not-a-secret"},
-            doubt=plan.doubt,
-            now=_now(),
-        )
+        self.sender, self.account = self.add_sender("sender", gateway=gateway)
 
     def __enter__(self) -> Self:
         return self
@@ -96,20 +86,22 @@ class Rig:
         """Seconds; a started worker checks its settings and takes none below one."""
         return 0.3 if self.plan.forked else 1.1
 
-    def _start_sender(self) -> str:
-        port = free_port()
-        if self.plan.forked:
-            serve = partial(sandbox.serve, "127.0.0.1", port, ledger=self._ledger)
-            self._sender = self.keep(fork(serve, log=self.log))
-        else:
-            options = ["--port", str(port), "--ledger", str(self._ledger)]
-            self._sender = self.keep(spawn("clarion", "sandbox", *options, log=self.log))
-        if not wait_until_listening("127.0.0.1", port, patience=PROCESS_PATIENCE):
-            raise Stuck("the sender did not start")
-        base_url = f"http://127.0.0.1:{port}"
-        profile = msgspec.json.encode({"profile": "slow", "delay": self.plan.delay})
-        urllib.request.urlopen(f"{base_url}/_sandbox/profile", profile).close()  # noqa: S310 - loopback
-        return base_url
+    def add_sender(self, name: str, *, gateway: str = "probe") -> tuple[Sender, GatewayAccount]:
+        """Start one more sender and give the tenant an account with it."""
+        sender = Sender(self._folder / f"ledger of {name}", log=self.log, forked=self.plan.forked)
+        self.keep(sender.process)
+        self._senders.append(sender)
+        sender.behave("slow", delay=self.plan.delay)
+        account = accounts.add(
+            self.tenant,
+            name=name,
+            gateway=gateway,
+            settings={"base_url": sender.base_url, "token": "not-a-secret", "timeout": self.plan.timeout},
+            doubt=self.plan.doubt,
+            rate=self.plan.rate or None,
+            now=_now(),
+        )
+        return sender, account
 
     def keep(self, process: Process) -> Process:
         """See to it that this process has ended when the block is left."""
@@ -119,7 +111,8 @@ class Rig:
     def _make_customers(self, count: int) -> None:
         rows = []
         for number in range(count):
-            row = Customer(tenant=self.tenant, phone=phone(number), timezone="UTC", created_at=_now())
+            row = Customer(tenant=self.tenant, phone=phone(number), created_at=_now())
+            row.locate(self.plan.zones[number % len(self.plan.zones)])
             row.relabel(operator_code="000", tag=None)
             rows.append(row)
         Customer.objects.bulk_create(rows, batch_size=5_000)
@@ -128,8 +121,10 @@ class Rig:
         """The id of the n-th customer."""
         return Customer.objects.get(tenant=self.tenant, phone=phone(number)).pk
 
-    def create_mailing(self) -> Mailing:
-        draft = mailings.Draft(text="Hello.", starts_at=_now(), ends_at=_now() + timedelta(seconds=WINDOW))
+    def create_mailing(self, *, account: str = "", window: float = WINDOW, **more: Any) -> Mailing:
+        """Store a mailing to everybody that begins now and lasts for `window` seconds."""
+        ends_at = _now() + timedelta(seconds=window)
+        draft = mailings.Draft(text="Hello.", starts_at=_now(), ends_at=ends_at, account=account, **more)
         return mailings.create(self.tenant, draft, is_test=False, now=_now())
 
     # ------------------------------------------------------------ what is done to it
@@ -172,13 +167,8 @@ class Rig:
             time.sleep(LOOK)
 
     def taken(self) -> int:
-        """How many sends the sender has taken so far."""
-        with self._ledger.open("rb") as ledger:
-            ledger.seek(self._read_up_to)
-            news = ledger.read()
-        self._read_up_to += len(news)
-        self._taken += news.count(b"\n")
-        return self._taken
+        """How many sends the senders have taken so far."""
+        return sum(sender.taken() for sender in self._senders)
 
     def wait_until_taken(self, count: int) -> None:
         self._wait_while_moving(lambda: self.taken() >= count)
@@ -208,10 +198,13 @@ class Rig:
 
     # ------------------------------------------------------------ what it came to
 
-    def judge(self, mailing: Mailing, figures: Figures) -> None:
-        """Close the sender, let what is in doubt reach its deadline, and compare. Nothing may run any more."""
-        if self._sender.poll() is None:
-            self._wait_until_sender_is_quiet()
+    def judge(self, mailing: Mailing, figures: Figures, *, too_late: str = "") -> None:
+        """Let the senders rest, let what is in doubt reach its deadline, and compare. Nothing may run any more.
+
+        `too_late`: the reason for which messages may have ended without being sent.
+        """
+        for sender in self._senders:
+            sender.wait_until_quiet()
         open_doubts = Message.objects.filter(mailing=mailing, state=State.UNKNOWN).count()
         if open_doubts:
             after = mailing.ends_at + timedelta(seconds=1)
@@ -223,7 +216,7 @@ class Rig:
             figures.breaches.append("the mailing never finished")
         died = Attempt.objects.filter(message__mailing=mailing, outcome="worker_died")
         figures.hits = len(set(died.values_list("worker_id", flat=True)))
-        auditor.judge(mailing, self.ledger(), figures)
+        auditor.judge(mailing, self.ledger(), figures, too_late=too_late)
 
     def count_deaths(self, figures: Figures, *, asked: int) -> None:
         """A worker that ended without being asked to is a breach: the crew has had too many of them."""
@@ -232,21 +225,14 @@ class Rig:
             figures.breaches.append(f"{unasked} workers ended by themselves")
 
     def ledger(self) -> Counter[int]:
-        return sandbox.read_ledger(self._ledger)
-
-    def _wait_until_sender_is_quiet(self) -> None:
-        """What a killed worker wrote may still be on its way through the kernel."""
-        before = -1
-        while self.taken() != before:
-            before = self.taken()
-            urllib.request.urlopen(f"{self.base_url}/_sandbox/counts").close()  # noqa: S310 - loopback
-            time.sleep(LOOK)
+        """Times taken, by message."""
+        return sum((sender.ledger() for sender in self._senders), Counter())
 
 
 def figures_of(plan: Plan, **known: int) -> Figures:
     """Return the figures that the plan itself knows."""
     counts = {"messages": plan.messages, "kills": plan.kills, "bound": plan.kills * plan.in_flight, **known}
-    return Figures(scene=plan.scene, doubt=plan.doubt, in_flight=plan.in_flight, **counts)
+    return Figures(scene=plan.scene, doubt=plan.doubt, manner=plan.manner, in_flight=plan.in_flight, **counts)
 
 
 def phone(number: int) -> str:

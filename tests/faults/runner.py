@@ -15,6 +15,7 @@ import msgspec
 import psycopg
 import pymysql
 
+from tests.faults import clock
 from tests.faults.plans import Figures, Plan
 
 
@@ -39,6 +40,11 @@ def carry_out(plan: Plan, *, server: str = "", timeout: float = 900.0) -> Figure
             "CLARION_LOG_LEVEL": "warning",
             "CLARION_LOG_FORMAT": "json",
         }
+        if plan.clock:
+            preload = clock.library()
+            if preload is None:
+                raise SceneFailed("libfaketime is not installed")
+            environment |= clock.environment(folder, preload)
         result = folder / "figures.json"
         arguments = [msgspec.json.encode(plan).decode(), str(result)]
         _run([sys.executable, "-m", "tests.faults.scene", *arguments], environment, folder, timeout)

@@ -15,8 +15,14 @@ from django.core.management import call_command
 
 from clarion import worker
 from clarion.lib import logs
+from clarion.outbox import breaker, pace
+from tests.faults.clock import Clock
 from tests.faults.crash_points import crash_points
 from tests.faults.freezes import freezes
+from tests.faults.hanging import hanging
+from tests.faults.leaps import leaps
+from tests.faults.nights import nights
+from tests.faults.outage import outage
 from tests.faults.plans import Figures, Plan
 from tests.faults.poison import poison
 from tests.faults.random_kills import random_kills
@@ -28,7 +34,18 @@ SCENES: dict[str, Callable[[Plan, Path], Figures]] = {
     "freezes": freezes,
     "poison": poison,
     "restarts": restarts,
+    "outage": outage,
+    "hanging": hanging,
+    "nights": nights,
+    "leaps": leaps,
 }
+# What else a short run would spend its time waiting for. Forked workers take it from here.
+PAUSES = (
+    (worker, "HOUSEKEEPING_EVERY"),
+    (breaker, "FIRST_BREAK"),
+    (breaker, "LONGEST_BREAK"),
+    (pace, "DOUBLES_EVERY"),
+)
 
 
 def main() -> None:
@@ -37,6 +54,10 @@ def main() -> None:
     if plan.forked:
         # As often as the outbox looks: a short run is mostly waiting for the next look.
         worker.FLOWS_IDLE = worker.IDLE
+    for module, name in PAUSES:
+        setattr(module, name, getattr(module, name) / plan.haste)
+    if plan.clock:
+        Clock.let_sleep()
     settings.CLARION.data.mkdir(parents=True, exist_ok=True)
     call_command("migrate", verbosity=0, interactive=False)
     figures = SCENES[plan.scene](plan, settings.CLARION.data)

@@ -24,6 +24,52 @@ POISON = Plan(scene="poison", messages=40, in_flight=8, workers=1, forked=True, 
 RESTARTS = Plan(scene="restarts", messages=600, kills=0, in_flight=16, forked=True, patience=1.5)
 
 
+OUTAGE = Plan(
+    scene="outage",
+    manner="busy",
+    messages=1_200,
+    kills=0,
+    in_flight=64,
+    rate=500,
+    outage=2.0,
+    haste=30.0,
+    timeout=1.0,
+    forked=True,
+    alone=False,
+    patience=20.0,
+)
+HANGING = Plan(
+    scene="hanging", manner="hangs first", messages=2_000, kills=0, in_flight=64, forked=True, alone=False
+)
+
+NIGHT = Plan(
+    scene="nights",
+    manner="Berlin back",
+    zones=("Europe/Berlin",),
+    clock=True,
+    messages=400,
+    kills=0,
+    rate=60,
+    haste=8.0,
+    forked=True,
+    alone=False,
+    patience=20.0,
+)
+LEAPS = Plan(
+    scene="leaps",
+    manner="inside its window",
+    clock=True,
+    messages=1_200,
+    kills=0,
+    delay=0.1,
+    lease=6.0,
+    haste=10.0,
+    forked=True,
+    alone=False,
+    patience=10.0,
+)
+
+
 class Tooth(NamedTuple):
     """Without `protection` (see without.py) the plan has to end with `breach` among its breaches."""
 
@@ -44,4 +90,18 @@ TEETH = [
     Tooth("poison", POISON, "ended by themselves"),
     Tooth("suspects", POISON, "not the deadly one alone"),
     Tooth("parent", RESTARTS, "outlived their supervisor"),
+]
+
+LANE_TEETH = [
+    Tooth("breaker", OUTAGE, "requests went to a sender that was away"),
+    Tooth("slow_start", OUTAGE, "of the slow start"),
+    Tooth("rate", OUTAGE, "of the rate came in one second"),
+    Tooth("reserve", HANGING, "beside one that hangs"),
+]
+CLOCK_TEETH = [
+    Tooth("hours", NIGHT, "outside their local hours"),
+    Tooth("summer", NIGHT, "nothing was sent in Europe/Berlin"),
+    Tooth("steady_leases", LEAPS, "duplicates"),
+    Tooth("window", replace(LEAPS, manner="over its end"), "outside the window"),
+    Tooth("beginning", LEAPS, "outside the window"),
 ]

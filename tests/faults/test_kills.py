@@ -28,6 +28,7 @@ def test_random_kills_lose_nothing_and_double_at_most_what_was_in_flight() -> No
     assert figures.duplicates <= figures.bound == 3 * 32
 
 
+@pytest.mark.thorough
 def test_random_kills_double_nothing_where_doubtful_sends_are_held() -> None:
     figures = act(scene="kills", doubt="hold", messages=2_000, kills=3, in_flight=32)
 
@@ -36,6 +37,7 @@ def test_random_kills_double_nothing_where_doubtful_sends_are_held() -> None:
     assert 0 < figures.doubtful <= figures.bound == 3 * 32
 
 
+@pytest.mark.thorough
 def test_a_death_at_any_crash_point_is_made_good_by_the_next_start() -> None:
     figures = act(scene="crash points", messages=50, in_flight=32, delay=0.04)
 
@@ -56,6 +58,15 @@ def test_a_message_that_kills_three_workers_is_dead_and_all_others_are_sent() ->
 
     assert figures.breaches == []
     assert (figures.lost, figures.dead) == (0, 1)
+
+
+@pytest.mark.thorough
+def test_workers_that_renew_their_leases_are_not_taken_for_dead() -> None:
+    # Every few milliseconds four workers look for dead ones, while each of them renews its lease twice a second.
+    figures = act(scene="kills", kills=0, messages=4_000, workers=4, lease=1.5, haste=500.0)
+
+    assert figures.breaches == []
+    assert figures.duplicates == 0
 
 
 @pytest.mark.thorough

@@ -2,13 +2,18 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from django.db import transaction
 
+from clarion import worker
+from clarion.flows import mailings
+from clarion.lib import hours as lib_hours
 from clarion.lib import parent as lib_parent
 from clarion.models import outgoing
-from clarion.outbox import claims, cycle, doubt, landing
+from clarion.outbox import breaker as lane_breaker
+from clarion.outbox import claims, cycle, dispatch, doubt, gate, landing, lanes, pace, pacer, plan, taking
 
 
 def switch_off(name: str) -> None:
@@ -25,9 +30,9 @@ def sending_first() -> None:
     """Sends begin before `sending` is committed, and the commit takes its time."""
     honest = cycle.Outbox._round
 
-    def round_(self: Any, slots: int, now: Any) -> Any:
+    def round_(self: Any, taking: Any, now: Any) -> Any:
         with transaction.atomic():
-            moved, departures = honest(self, slots, now)
+            moved, departures = honest(self, taking, now)
             self.dispatch.start(departures)
             time.sleep(0.1)  # so that kills fall into the gap, which otherwise lasts under a millisecond
         return moved, []
@@ -46,8 +51,8 @@ def fence() -> None:
 
     def effects(landings: Any, held: Any, **rest: Any) -> Any:
         trusting = {
-            each.id: held[each.id]._replace(worker_id=rest["worker_id"], tries=each.try_number)
-            for each in landings
+            row.id: held[row.id]._replace(worker_id=rest["worker_id"], tries=row.try_number)
+            for row in (each.departure for each in landings)
         }
         return honest(landings, trusting, **rest)
 
@@ -82,7 +87,76 @@ def parent() -> None:
     lib_parent.end_with = lambda *_: None  # type: ignore[assignment]
 
 
+def breaker() -> None:
+    """However many sends fail, their lane stays open."""
+    lane_breaker.Breaker.note = lambda self, landing: False  # type: ignore[method-assign]
+
+
+def slow_start() -> None:
+    """A sender that is back gets everything that waited."""
+    pace.share = lambda slow_since, now: 1.0  # type: ignore[assignment]
+
+
+def rate() -> None:
+    """Moments are given out for as many sends as there are slots, and nothing leaves later than at once."""
+    pace.slots = lambda paces, now, most: [now] * most  # type: ignore[assignment]
+    pacer.GRAIN = 1e6
+
+
+def reserve() -> None:
+    """One account may hold every slot, whether it answers or not."""
+    lanes.most_of_one = lambda slots: slots  # type: ignore[assignment]
+    lanes.UNPROVEN = 1
+
+
+def hours() -> None:
+    """Whoever plans or asks is told that it is always open."""
+    lib_hours.Hours.opening = lambda self, at, zone: at  # type: ignore[method-assign]
+    lib_hours.Hours.closing = lambda self, at, zone: at + timedelta(days=1)  # type: ignore[method-assign]
+
+
+def summer() -> None:
+    """Zones are a distance from UTC, the one that they had in the morning of the run."""
+    today = datetime.now(UTC)
+    honest = gate.find_zone
+
+    def find_zone(text: str) -> Any:
+        zone = honest(text)
+        return zone and timezone(today.astimezone(zone).utcoffset() or timedelta())
+
+    gate.find_zone = plan.find_zone = find_zone  # type: ignore[assignment]
+
+
+def steady_leases() -> None:
+    """Leases are measured by the wall clock."""
+    claims.lease_clock = time.time
+
+
+def window() -> None:
+    """Nobody asks whether the deadline has passed, and nobody sweeps up when a mailing is over."""
+    worker.FLOWS = tuple(flow for flow in worker.FLOWS if flow is not mailings.close_due)
+    gate.is_too_late = lambda deadline_at, now: False  # type: ignore[assignment]
+    dispatch.LEAST_TIME = -timedelta(days=10)
+    dispatch.Dispatch._ring_at_deadline = (  # type: ignore[method-assign]
+        lambda self, time_left: self._loop.call_later(3600, print)
+    )
+
+
+def beginning() -> None:
+    """Nobody asks whether a message is due; what waits goes."""
+    honest = taking.Taking.__init__
+
+    def __init__(self: Any, *args: Any, **named: Any) -> None:
+        honest(self, *args, **{**named, "now": named["now"] + timedelta(days=1)})
+
+    taking.Taking.__init__ = __init__  # type: ignore[method-assign]
+
+
 MUTATIONS: dict[str, Callable[[], None]] = {
     mutation.__name__: mutation
-    for mutation in (rescue, sending_first, hold, fence, may_take, poison, suspects, parent)
+    for mutation in (
+        *(rescue, sending_first, hold, fence, may_take, poison, suspects, parent),
+        *(breaker, slow_start, rate, reserve),
+        *(hours, summer, steady_leases, window, beginning),
+    )
 }

@@ -47,6 +47,7 @@ def hold(mailing: Mailing) -> None:
         ({"account": "nobody's"}, NoSuchAccount),
         ({"text": "Hello {{ tag"}, BadText),
         ({"text": "{% for n in (1..100000) %}{% endfor %}"}, BadText),
+        ({"text": "Hello {{ nme }}"}, BadText),
     ],
 )
 def test_what_cannot_be_a_mailing_is_refused_and_nothing_is_stored(

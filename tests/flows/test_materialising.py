@@ -131,7 +131,7 @@ def test_the_same_address_in_another_mailing_counts_anew(tenant: Tenant, clock: 
 
 
 @pytest.mark.usefixtures("slices_of_two")
-@pytest.mark.parametrize(("customers", "slices"), [(0, 1), (1, 1), (2, 2), (3, 2), (4, 3), (5, 3)])
+@pytest.mark.parametrize(("customers", "slices"), [(0, 1), (1, 1), (2, 1), (3, 2), (4, 2), (5, 3)])
 def test_slice_by_slice_everybody_is_reached(
     tenant: Tenant, clock: Clock, customers: int, slices: int
 ) -> None:
@@ -142,6 +142,19 @@ def test_slice_by_slice_everybody_is_reached(
     assert reached(mailing) == people
     assert mailing.materialised_at == clock()
     assert audit.run(clock()) == []
+
+
+@pytest.mark.usefixtures("slices_of_two")
+def test_a_slice_looks_no_further_than_so_many_customers_however_few_of_them_match(
+    tenant: Tenant, other_tenant: Tenant, clock: Clock
+) -> None:
+    for number in range(20):
+        make_customer(tenant, tag="rare" if number == 19 else "common")
+        make_customer(other_tenant, tag="rare")
+    mailing = begin(tenant, clock, tag_filter="rare")
+
+    assert materialise(mailing, clock) == 3
+    assert len(reached(mailing)) == 1
 
 
 @pytest.mark.usefixtures("slices_of_two")

@@ -42,10 +42,26 @@ def test_a_mailing_that_fails_does_not_stop_those_of_others(
 
     said = capsys.readouterr().err
     assert (done, statuses(good), statuses(bad)) == (1, {State.WAITING: 1}, {State.WAITING: 1})
-    assert "mailing_failed" in said
-    assert f"mailing_id={bad.pk} step=_materialise" in said
+    assert "step_failed" in said
+    assert f"mailing_id={bad.pk} step=materialise" in said
     assert "IntegrityError" in said
     assert str(address) not in said
+
+
+def test_a_mailing_that_failed_is_left_alone_for_a_minute(
+    tenant: Tenant, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken(tenant, clock)
+    mailings.materialise_due(clock())
+    capsys.readouterr()
+
+    mailings.materialise_due(clock())
+    soon = capsys.readouterr().err
+    clock.pass_by(seconds=61)
+    mailings.materialise_due(clock())
+
+    assert soon == ""
+    assert "step_failed" in capsys.readouterr().err
 
 
 def test_a_database_that_is_away_ends_the_round(tenant: Tenant, clock: Clock) -> None:

@@ -1,9 +1,12 @@
 """Texts of tenants: what they may say, and that none can hang, swell, or stop what sends the others'."""
 
+import re
 import time
 import tracemalloc
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clarion.lib.texts import LONGEST_TEXT, MOST_LOOPS, MOST_OUTPUT, BadText, CannotRender, compile_text
 
@@ -45,57 +48,117 @@ def test_nothing_in_a_value_is_taken_for_a_tag():
 
 
 @pytest.mark.parametrize(
-    ("source", "words"),
+    ("source", "sentence"),
     [
-        ("{{ tag", "line 1: expected '}}'"),
-        ("one\ntwo\nthree {{ tag | 3 }}", "line 3: "),
-        ("{{ tag | }}", "expected word"),
-        ("\n{% if tag %}{{ tag }", "line 2: "),
-        ("\n\n{% nonsense %}", "line 3: unexpected tag 'nonsense'"),
-        ("{% if tag %}", "expected tag endif"),
-        ("\n{{ tag | shout }}", "line 2: unknown filter 'shout'"),
-        ("{% if tag %}{{ tag | upcase | shout }}{% endif %}", "line 1: unknown filter 'shout'"),
-        ("{% include 'another' %}", "line 1: unexpected tag 'include'"),
-        ("{% render 'another' %}", "line 1: unexpected tag 'render'"),
-        ("\n{% for n in (1..101) %}{% endfor %}", f"line 2: a range has at most {MOST_LOOPS} numbers"),
-        ("{{ (1..30000000) | join: '' }}", "a range has at most"),
-        ("{% assign x = (1..99999999999999999999) %}", "a range has at most"),
-        ("{% if (1..30000000) contains 'x' %}{% endif %}", "a range has at most"),
-        ("{% for n in (1..id) %}{% endfor %}", "from one written number to another"),
-        ("{% if true %}" * 99 + "{% endif %}" * 99, "nesting limit"),
+        ("{{ tag", "line 1, column 1: expected '}}', found end of file"),
+        ("one\ntwo\nthree {{ tag | 3 }}", "line 3, column 16: expected word, found integer"),
+        ("Hello {{ tag | }}", "line 1, column 7: expected word, found end of expression"),
+        ("\n{% if tag %}{{ tag }", "line 2, column 13: expected '}}', found end of file"),
+        ("\n\n  {% nonsense %}", "line 3, column 6: unexpected tag 'nonsense'"),
+        ("a\n b {% if tag %}{{ tag }}", "line 2, column 7: expected tag endif, found end of expression"),
+        (
+            "{% if tag == %}{% endif %}",
+            "line 1, column 4: expected a primitive expression, found end of expression",
+        ),
+        ("{% liquid\n if tag\n%}", "line 2, column 2: expected tag endif, found end of expression"),
+        ("{% comment %} {{ tag }}", "line 1, column 4: comment tag was never closed"),
+        ("\r\nПривет 👋 {{ tag | shout }}", "line 2, column 19: unknown filter 'shout'"),
+        ("{% if tag %}{{ tag | upcase | shout }}{% endif %}", "line 1, column 31: unknown filter 'shout'"),
+        ("{% include 'another' %}", "line 1, column 4: unexpected tag 'include'"),
+        ("{% render 'another' %}", "line 1, column 4: unexpected tag 'render'"),
+        (
+            "\n{% for n in (1..101) %}{% endfor %}",
+            f"line 2, column 13: a range has at most {MOST_LOOPS} numbers",
+        ),
+        ("{{ (1..30000000) | join: '' }}", f"line 1, column 4: a range has at most {MOST_LOOPS} numbers"),
+        ("{% assign x = (1..99999999999999999999) %}", "line 1, column 15: a range has at most 100 numbers"),
+        (
+            "{% if (1..30000000) contains 'x' %}{% endif %}",
+            "line 1, column 7: a range has at most 100 numbers",
+        ),
+        (
+            "{% for n in (1..id) %}{% endfor %}",
+            "line 1, column 13: a range goes from one written number to another",
+        ),
+        ("{% if true %}" * 99 + "{% endif %}" * 99, "line 1, column 394: block nesting limit reached"),
+        ("x {{ a" + "[a" * 3_000 + "]" * 3_000 + "}}", "line 1, column 3: is nested too deeply"),
+        ("\n" + "{{" * 201, "line 2, column 401: a text has at most 200 places to fill in, it has 201"),
     ],
 )
-def test_a_bad_text_is_refused_while_it_is_written_with_line_and_reason(source, words):
+def test_a_bad_text_is_refused_while_it_is_written_with_line_column_and_reason(source, sentence):
     with pytest.raises(BadText) as caught:
         compile_text(source)
 
-    assert words in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value) == sentence
 
 
 @pytest.mark.parametrize(
-    ("source", "words"),
+    ("source", "sentence"),
     [
-        ("{{ discount }}", "'discount' is undefined"),
-        ("{{ tag.length }}", "tag.length is undefined"),
-        ("\n{{ tag.__class__.__mro__ }}", "line 2: tag.__class__"),
-        ("{{ tag | divided_by: 0 }}", "divide by 0"),
-        ("{{ tag | slice: 'x' }}", "slice"),
+        ("{{ discount }}", "line 1, column 4: 'discount' is undefined"),
+        ("{{ tag.length }}", "line 1, column 4: tag.length is undefined"),
+        ("\n{{ tag.__class__.__mro__ }}", "line 2, column 4: tag.__class__ is undefined"),
+        ("{{ tag | divided_by: 0 }}", "line 1, column 10: divided_by: can't divide by 0"),
+        ("{{ tag | slice: 'x' }}", "line 1, column 10: slice expected an integer start, found str"),
         # Mistakes of arithmetic that the library lets through as Python's own.
-        ("{{ '1e999' | times: 1 | ceil }}", "OverflowError"),
-        ("{{ 'nan' | plus: 1 | floor }}", "ValueError"),
-        ("{{ tag | sum }}", "InvalidOperation"),
+        ("{{ '1e999' | times: 1 | ceil }}", "line 1, column 25: ceil: OverflowError"),
+        ("{{ 'nan' | plus: 1 | floor }}", "line 1, column 22: floor: ValueError"),
+        ("{{ tag | sum }}", "line 1, column 10: sum: InvalidOperation"),
         # No database takes a NUL.
-        ("{{ '%00' | url_decode }}", "NUL"),
-        ("{{ 'AA==' | base64_decode }}", "NUL"),
+        ("{{ '%00' | url_decode }}", "the result holds a NUL character"),
+        ("{{ 'AA==' | base64_decode }}", "the result holds a NUL character"),
     ],
 )
-def test_a_text_without_a_result_says_why(source, words):
+def test_a_text_without_a_result_says_where_and_why(source, sentence):
     with pytest.raises(CannotRender) as caught:
         render(source)
 
-    assert words in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("in {{ more.city }}", "in Kazan"),
+        (
+            "{{ more.home.city }} {{ more['home'].city }} {{ more.list[1] }} {{ more.list.size }}",
+            "Inza Inza b 2",
+        ),
+        ("{% for each in more.list %}<{{ each }}>{% endfor %}", "<a><b>"),
+        ("{{ more.name | default: 'friend' }}", "friend"),
+        ("{{ more.home.street | default: tag }}", "Ann"),
+        ("{{ more.none }}|{{ more.none | default: 'x' }}", "|x"),
+    ],
+)
+def test_a_value_may_have_members(source, text):
+    more = {"city": "Kazan", "home": {"city": "Inza"}, "list": ["a", "b"], "none": None}
+
+    assert render(source, more=more) == text
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ more.city }}",
+        "{{ more.city | upcase }}",
+        "{{ more.city | upcase | default: 'x' }}",
+        "{{ more.city | date: '%Y' }}",
+        "{{ tag | append: more.city }}",
+        "{% assign city = more.city %}{{ city }}",
+        "{% for each in more.list %}{{ each }}{% endfor %}",
+    ],
+)
+def test_a_member_that_is_not_there_cannot_be_written(source):
+    with pytest.raises(CannotRender, match="is undefined"):
+        render(source, more={})
+
+
+@pytest.mark.parametrize(
+    "condition",
+    ["more.city", "more.city == 'Kazan'", "more.age > 18", "more.age <= 18", "more.list contains 'a'"],
+)
+def test_a_condition_about_a_member_that_is_not_there_is_false(condition):
+    assert render("{% if " + condition + " %}yes{% else %}no{% endif %}", more={}) == "no"
 
 
 def test_a_text_that_fails_for_one_is_made_for_the_next():
@@ -163,5 +226,20 @@ def test_a_text_is_compiled_once():
 
 
 def test_a_text_with_more_places_than_anybody_needs_is_refused_before_it_is_read():
+    began = time.process_time()
+
     with pytest.raises(BadText, match="at most 200 places"):
         compile_text("{{" * 5_000)
+
+    assert time.process_time() - began < 0.5  # s; to read it takes 3
+
+
+@given(st.text(alphabet=st.sampled_from("{}%| .:'\"-\n()[]=<>aif0tg,"), max_size=80))
+def test_whatever_is_written_is_a_text_or_is_refused_with_its_place(source):
+    failure = None
+    try:
+        compile_text(source).render(ANN)
+    except (BadText, CannotRender) as error:
+        failure = str(error)
+
+    assert failure is None or re.match(r"line \d+, column \d+: .", failure)

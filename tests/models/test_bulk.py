@@ -1,5 +1,6 @@
 """Many rows in one statement: what is written is what is read, on every database, and nothing is cut in silence."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -7,8 +8,8 @@ from typing import Any
 import pytest
 from django.db import DataError, connection, transaction
 
-from clarion.models import GatewayAccount, Lane, MailingCount, Message, Tenant, Worker
-from clarion.models.bulk import add_to_counts, update_rows
+from clarion.models import Customer, GatewayAccount, Lane, MailingCount, Message, Tenant, Worker
+from clarion.models.bulk import add_to_counts, insert_rows, update_rows
 from tests.conftest import Clock
 from tests.factories import make_mailing
 from tests.outbox.rounds import due_messages, enlist
@@ -205,3 +206,37 @@ def test_columns_of_a_lane_can_be_emptied(db: None) -> None:
     lane = Lane.objects.create(closed_until=MOMENT, closed_because="refused")
 
     assert written(Lane, ["closed_until", "closed_because"], [(lane.pk, None, "")]) == [(lane.pk, None, "")]
+
+
+INSERTED = (
+    "tenant",
+    "phone",
+    "operator_code",
+    "operator_key",
+    "tag",
+    "tag_key",
+    "timezone",
+    "zone",
+    "attributes",
+)
+INSERTED += ("facts", "created_at")
+
+
+def inserted(tenant: Tenant, *tags: str | None) -> list[Any]:
+    rows = [(tenant.pk, "7", "9", "9", tag, "", "", "", json.dumps({"a": tag}), "{}", MOMENT) for tag in tags]
+    insert_rows(Customer, INSERTED, rows)
+    return list(Customer.objects.order_by("id").values_list("tag", "attributes", "external_id", "created_at"))
+
+
+def test_made_rows_hold_what_they_were_given_in_the_order_of_their_ids(tenant: Tenant) -> None:
+    tags = [None, *(text for text in TEXTS if len(text) <= 255)]
+
+    assert inserted(tenant, *tags) == [(tag, {"a": tag}, None, MOMENT) for tag in tags]
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has no lengths")
+def test_a_row_that_does_not_fit_is_no_row_and_none_is_cut(tenant: Tenant) -> None:
+    with pytest.raises(DataError), transaction.atomic():
+        inserted(tenant, "fits", "x" * 256)
+
+    assert not Customer.objects.exists()

@@ -1,15 +1,18 @@
 """Rounds of the outbox for tests: rows that are due, and cycles until nothing is left to do at this moment."""
 
 import time
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 
 from clarion.flows import mailings
-from clarion.models import Mailing, Message, State, Tenant, Worker
+from clarion.models import GatewayAccount, Mailing, Message, State, Tenant, Worker
 from clarion.models.moves import Move, move
+from clarion.models.outgoing import FIRST_TRY
 from clarion.outbox import claims
 from clarion.outbox.cycle import Outbox
+from clarion.outbox.landing import Departure
 from tests.conftest import Clock
 from tests.factories import make_customer, make_mailing
 
@@ -42,6 +45,27 @@ def until_landed(outbox: Outbox, count: int) -> None:
     while len(outbox.dispatch._landings) < count:
         assert time.monotonic() < limit, "no answer came"
         time.sleep(0.001)
+
+
+def departure(account: GatewayAccount, deadline_at: datetime, **fields: Any) -> Departure:
+    """Return a send that may begin at once; `fields` change what it is."""
+    usual: dict[str, Any] = {
+        "id": 7,
+        "owner_id": 3,
+        "customer_id": 5,
+        "try_number": 1,
+        "counted_tries": 0,
+        "priority": FIRST_TRY,
+        "lane_id": account.lane_id,
+        "address": "70000001234",
+        "text": "hello",
+        "until": deadline_at,
+        "is_trial": False,
+        "starts_at": 0.0,
+        "gap": 0.0,
+        "paced_by": account.lane_id,
+    }
+    return Departure(account=account, deadline_at=deadline_at, **{**usual, **fields})
 
 
 def enlist(clock: Clock, *, pid: int = 1, lease_seconds: float = 60) -> Worker:

@@ -109,7 +109,7 @@ def test_the_last_try_of_a_suspect_goes_alone(
         worker = enlist(clock)
         in_flight(suspect, worker, clock)
         die(worker, clock)
-    sender.switch("slow", delay=0.1)
+    sender.switch("slow", delay=0.3)
     others = due_messages(tenant, clock, 2)
 
     first = outbox.cycle(now=clock())

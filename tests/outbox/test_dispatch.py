@@ -16,10 +16,11 @@ from clarion import gateways
 from clarion.gateways import Gateway, MessageContent
 from clarion.lib.sending import InDoubt, Misconfigured, NotSent, Receipt, SendError
 from clarion.models import GatewayAccount
-from clarion.outbox.dispatch import Departure, Dispatch
-from clarion.outbox.landing import Landing, TooLate
+from clarion.outbox.dispatch import Dispatch
+from clarion.outbox.landing import Departure, Landing, TooLate
 from clarion.sandbox import RunningSender, running_sender
 from tests.conftest import Clock
+from tests.outbox import rounds
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 10  # seconds; what is waited for here takes milliseconds, or the two seconds of the deadline
@@ -45,17 +46,7 @@ def account_at(sender: RunningSender) -> GatewayAccount:
 def departure(
     account: GatewayAccount, clock: Clock, *, message_id: int = 7, seconds: float = 60
 ) -> Departure:
-    return Departure(
-        id=message_id,
-        owner_id=3,
-        customer_id=5,
-        try_number=1,
-        counted_tries=0,
-        account=account,
-        address="70000001234",
-        text="hello",
-        deadline_at=clock() + timedelta(seconds=seconds),
-    )
+    return rounds.departure(account, clock() + timedelta(seconds=seconds), id=message_id)
 
 
 def landings(dispatch: Dispatch, count: int = 1) -> list[Landing]:
@@ -85,10 +76,8 @@ def test_a_send_lands_with_everything_that_recording_it_takes(
     (landing,) = landings(dispatch)
 
     assert landing.result == Receipt(provider_id="7", code="0")
-    assert (landing.id, landing.owner_id, landing.customer_id) == (7, 3, 5)
-    assert (landing.try_number, landing.counted_tries, landing.lane_id) == (1, 0, 9)
-    assert (landing.deadline_at, landing.started_at) == (start.deadline_at, clock())
-    assert landing.ended_at == clock()
+    assert landing.departure is start
+    assert landing.started_at == landing.ended_at == clock()
 
 
 def test_a_slot_is_free_again_when_its_answer_was_taken(
@@ -101,7 +90,7 @@ def test_a_slot_is_free_again_when_its_answer_was_taken(
     taken = landings(dispatch, 5)
 
     assert (free_meanwhile, dispatch.free) == (3, 8)
-    assert {landing.id for landing in taken} == set(sender.accepted()) == {1, 2, 3, 4, 5}
+    assert {landing.departure.id for landing in taken} == set(sender.accepted()) == {1, 2, 3, 4, 5}
     assert dispatch.take_landings() == []
 
 
@@ -266,6 +255,7 @@ django.setup()
 from clarion import gateways
 from clarion.lib import logs
 from tests.conftest import Clock
+from tests.outbox import rounds
 from tests.outbox.test_dispatch import Broken, account_of, departure, landings
 from clarion.outbox.dispatch import Dispatch
 

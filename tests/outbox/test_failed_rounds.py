@@ -68,7 +68,7 @@ def test_a_round_that_fails_changes_nothing_and_its_answers_are_recorded_by_the_
     open_outbox: Callable[..., Outbox],
 ) -> None:
     sender.switch("refuses", requests=1)
-    mailing, outbox = due_messages(tenant, clock, 3), open_outbox(slots=2)
+    mailing, outbox = due_messages(tenant, clock, 3), open_outbox(slots=8)
     outbox.cycle(now=clock())
     until_landed(outbox, 2)
     before = everything(mailing)

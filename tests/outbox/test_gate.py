@@ -107,18 +107,17 @@ def test_a_retry_sends_the_text_of_the_first_try(tenant: Tenant, clock: Clock) -
     assert answer.text == "Hello as it was"
 
 
-@pytest.mark.parametrize(
-    "text", ["{{ discount }}", "{{ 'x' | round | divided_by: 0 }}", "{{ '1e999' | ceil }}"]
-)
+@pytest.mark.parametrize("text", ["{{ attributes.city }}", "{{ 10 | divided_by: tag }}", "{{ tag | sum }}"])
 def test_a_text_that_cannot_be_made_for_this_customer_fails(tenant: Tenant, clock: Clock, text: str) -> None:
     mailing = due_messages(tenant, clock, text=text)
 
     assert refusal(mailing, clock()) == (State.FAILED, Reason.CANNOT_RENDER, None)
 
 
-def test_a_text_stored_under_laxer_rules_fails_alone(tenant: Tenant, clock: Clock) -> None:
+@pytest.mark.parametrize("text", ["{{ tag", "{{ discount }}", "{{ id | divided_by: 0 }}"])
+def test_a_text_stored_under_laxer_rules_fails_alone(tenant: Tenant, clock: Clock, text: str) -> None:
     bad, good = (due_messages(tenant, clock) for _ in range(2))
-    Mailing.objects.filter(pk=bad.pk).update(text="{{ tag")
+    Mailing.objects.filter(pk=bad.pk).update(text=text)
 
     answers = ask([*due(bad), *due(good)], now=clock())
 

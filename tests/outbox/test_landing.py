@@ -1,6 +1,5 @@
 """What each answer means: for its row, for its lane, for the record."""
 
-import math
 import random
 from datetime import UTC, datetime, timedelta
 
@@ -8,10 +7,11 @@ import pytest
 
 from clarion.lib.retry import MOST_COUNTED_TRIES
 from clarion.lib.sending import InDoubt, Misconfigured, NotSent, Receipt, Refused, SendError, Throttled
-from clarion.models import State
+from clarion.models import GatewayAccount, State
 from clarion.models.moves import Move
-from clarion.models.outgoing import NEXT, RETRY, Held, Reason
-from clarion.outbox.landing import Effects, Landing, TooLate, effects, lanes_to_close, name
+from clarion.models.outgoing import FIRST_TRY, NEXT, RETRY, URGENT, Held, Reason
+from clarion.outbox.landing import Effects, Landing, TooLate, effects, name
+from tests.outbox.rounds import departure
 
 NOW = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
 FAR, NEAR = NOW + timedelta(hours=1), NOW + timedelta(seconds=1)
@@ -27,21 +27,25 @@ IN_DOUBT = InDoubt("no answer", code="timeout")
 
 
 def landing(
-    result: Receipt | SendError | TooLate, *, deadline: datetime = FAR, counted: int = 0, lane_id: int = 9
+    result: Receipt | SendError | TooLate,
+    *,
+    deadline: datetime = FAR,
+    counted: int = 0,
+    until: datetime | None = None,
+    is_trial: bool = False,
+    priority: int = FIRST_TRY,
 ) -> Landing:
-    return Landing(
+    left = departure(
+        GatewayAccount(lane_id=9),
+        deadline,
         id=OURS.id,
-        owner_id=OURS.owner_id,
-        customer_id=5,
         try_number=OURS.tries,
-        lane_id=lane_id,
-        deadline_at=deadline,
         counted_tries=counted,
-        result=result,
-        started_at=NOW - timedelta(seconds=1),
-        ended_at=NOW,
-        sealed_settings="",
+        until=until or deadline,
+        is_trial=is_trial,
+        priority=priority,
     )
+    return Landing(left, result, started_at=NOW - timedelta(seconds=1), ended_at=NOW)
 
 
 def decide(*landings: Landing, held: Held | None = OURS, policy: str = "resend") -> Effects:
@@ -173,38 +177,23 @@ def test_strange_words_of_an_adapter_are_kept_as_far_as_every_database_takes_the
     assert attempt.excerpt == "é" * 2_048
 
 
-@pytest.mark.parametrize(
-    ("error", "seconds"),
-    [
-        (MISCONFIGURED, 300),
-        (THROTTLED, 30),
-        (Throttled("slower"), 1),
-        (Throttled("slower", retry_after=0), 1),
-        (Throttled("slower", retry_after=0.2), 1),
-        (Throttled("slower", retry_after=-5), 1),
-        (Throttled("slower", retry_after=math.nan), 1),
-        (Throttled("slower", retry_after=math.inf), 1),
-        (Throttled("slower", retry_after=1e300), 86_400),
-    ],
-)
-def test_a_refused_account_and_a_call_to_slow_down_close_the_lane(error, seconds):
-    assert lanes_to_close([landing(error)]) == {9: (NOW + timedelta(seconds=seconds), error.detail)}
+def test_a_try_that_the_local_hours_ended_before_it_began_waits_for_the_next_ones():
+    step = only_move(landing(TooLate(), until=NEAR))
+
+    assert (step.to, step.reason, step.columns) == (State.WAITING, Reason.LOCAL_HOURS, {"due_at": NOW})
 
 
-@pytest.mark.parametrize("result", [TAKEN, REFUSED, NOT_SENT, IN_DOUBT, TooLate()], ids=name)
-def test_what_concerns_one_message_closes_no_lane(result):
-    assert lanes_to_close([landing(result)]) == {}
+@pytest.mark.parametrize(("before", "after"), [(FIRST_TRY, RETRY), (RETRY, RETRY), (URGENT, URGENT)])
+def test_what_is_urgent_stays_so_and_all_else_lines_up_behind_first_tries(before, after):
+    assert only_move(landing(NOT_SENT, priority=before)).columns["priority"] == after
+    assert only_move(landing(THROTTLED, priority=before)).columns["priority"] == after
 
 
-@pytest.mark.parametrize("order", [1, -1])
-def test_of_several_pauses_the_longest_counts(order):
-    landings = [landing(THROTTLED), landing(MISCONFIGURED), landing(Throttled("slower"))][::order]
-    elsewhere = landing(Throttled("x" * 300), lane_id=10)
+@pytest.mark.parametrize("error", [NOT_SENT, IN_DOUBT], ids=name)
+def test_a_failure_on_trial_for_the_lane_is_no_try_of_the_message(error):
+    step = only_move(landing(error, counted=LAST_TRY, is_trial=True))
 
-    closed = lanes_to_close([*landings, elsewhere])
-
-    assert closed[9] == (NOW + timedelta(minutes=5), "who are you")
-    assert closed[10] == (NOW + timedelta(seconds=1), "x" * 200)
+    assert (step.to, step.columns["counted_tries"]) == (State.WAITING, LAST_TRY)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from clarion.flows import accounts, audit
 from clarion.models import GatewayAccount, Lane, State, Tenant
 from clarion.outbox import claims
 from clarion.outbox.cycle import Outbox
-from clarion.outbox.lanes import OpenLane, most_of_one
 from clarion.sandbox import RunningSender, running_sender
 from tests.conftest import Clock
 from tests.factories import statuses
@@ -40,7 +39,8 @@ def test_an_account_that_hangs_leaves_the_others_their_slots(
             until_landed(outbox, 1)
 
     assert statuses(mailing) == {State.ACCEPTED: 60}
-    assert statuses(hanging) == {State.SENDING: most_of_one(16), State.WAITING: 100 - most_of_one(16)}
+    # It has never answered, and holds no more than what everybody begins with.
+    assert statuses(hanging) == {State.SENDING: 4, State.WAITING: 96}
 
 
 def test_an_account_that_was_refused_is_asked_with_one_message_before_all_others_go(
@@ -71,12 +71,23 @@ def test_a_trial_that_fails_keeps_all_others_where_they_are(
     assert statuses(mailing) == {State.WAITING: 20}
 
 
-def test_the_shares_of_the_lanes_never_exceed_what_one_may_hold() -> None:
-    assert OpenLane(1, is_on_trial=False).room(slots=256, lanes=1, under_way=0) == 224
-    assert OpenLane(1, is_on_trial=False).room(slots=256, lanes=2, under_way=100) == 28
-    assert OpenLane(1, is_on_trial=False).room(slots=256, lanes=2, under_way=200) == 0
-    assert OpenLane(1, is_on_trial=True).room(slots=256, lanes=2, under_way=0) == 1
-    assert OpenLane(1, is_on_trial=False).room(slots=1, lanes=9, under_way=0) == 1
+def test_two_accounts_with_more_than_their_share_send_each_message_once(
+    tenant: Tenant,
+    probe: GatewayAccount,
+    sender: RunningSender,
+    clock: Clock,
+    open_outbox: Callable[..., Outbox],
+) -> None:
+    first, outbox = due_messages(tenant, clock, 30), open_outbox(slots=16)
+    settings = {"base_url": sender.base_url, "token": "not-a-secret"}
+    accounts.add(tenant, name="another", gateway="probe", settings=settings, now=clock())
+    second = due_messages(tenant, clock, 3)
+
+    settle(outbox, clock)
+
+    assert (statuses(first), statuses(second)) == ({State.ACCEPTED: 30}, {State.ACCEPTED: 3})
+    assert set(sender.accepted().values()) == {1}
+    assert audit.run(clock()) == []
 
 
 def test_rows_of_a_commit_whose_answer_was_lost_leave_after_all(
@@ -116,9 +127,9 @@ def commit_without_answer(outbox: Outbox, clock: Clock) -> None:
 
     whole_round = outbox._round
 
-    def lost(slots: int, now: object) -> object:
+    def lost(taking: object, now: object) -> object:
         with transaction.atomic():
-            whole_round(slots, now)  # type: ignore[arg-type]
+            whole_round(taking, now)  # type: ignore[arg-type]
         raise Lost
 
     outbox._round = lost  # type: ignore[method-assign, assignment]

@@ -1,7 +1,5 @@
 """The stand-in sender: it behaves as told, and what it counts is what it took."""
 
-import asyncio
-import http.client
 import json
 import os
 import signal
@@ -10,14 +8,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from clarion import gateways
-from clarion.gateways import MessageContent
-from clarion.lib.http import HttpClient
-from clarion.lib.sending import InDoubt, NotSent, Receipt, SendError, Throttled
+from clarion.lib.sending import InDoubt, NotSent, Receipt, Refused, Throttled
 from clarion.sandbox import (
     PROFILES,
     NotLoopback,
@@ -28,38 +22,7 @@ from clarion.sandbox import (
     serve,
 )
 from clarion.sandbox.profiles import Behaviour, Settings
-
-SOON = 0.2  # seconds a caller waits here for an answer that does not come
-
-
-def send(base_url: str, *ids: int, timeout: float = SOON) -> list[Receipt | SendError]:
-    """Send these messages one after the other through the probe gateway."""
-    probe = gateways.find("probe")
-
-    async def run() -> list[Receipt | SendError]:
-        outcomes: list[Receipt | SendError] = []
-        async with HttpClient() as client:
-            gateway = probe(probe.Config(base_url=base_url, token="t", timeout=timeout), client)
-            for each in ids:
-                try:
-                    outcomes.append(await gateway.send(MessageContent(each, "70000001234", "Привет")))
-                except SendError as error:
-                    outcomes.append(error)
-        return outcomes
-
-    return asyncio.run(run())
-
-
-def ask(
-    sender: RunningSender, method: str, path: str, body: bytes | None = None, **headers: str
-) -> tuple[int, Any]:
-    """Make one plain request and return status and JSON."""
-    connection = http.client.HTTPConnection(sender.base_url.removeprefix("http://"))
-    connection.request(method, path, body, headers)
-    reply = connection.getresponse()
-    read = reply.status, json.loads(reply.read())
-    connection.close()
-    return read
+from tests.sandbox.calls import ask, send
 
 
 def exchange(sender: RunningSender, raw: bytes) -> bytes:
@@ -148,6 +111,16 @@ def test_a_profile_ends_after_so_many_requests_or_seconds():
     behaviour = Behaviour(Settings("refuses", seconds=5), now=100)
     assert not behaviour.next(1, 0, now=104.9).accepted
     assert behaviour.next(1, 0, now=105).accepted
+
+
+def test_a_number_that_is_nobodys_is_refused_for_good_whatever_the_profile():
+    with running_sender("refuses", requests=1, nobody="234") as sender:
+        outcomes = [type(each) for each in send(sender.base_url, 1, 2)]
+        sender.switch("slow", delay=0, nobody="235")
+        outcomes += [type(each) for each in send(sender.base_url, 3)]
+
+        assert outcomes == [NotSent, Refused, Receipt]
+        assert sender.accepted() == {3: 1}
 
 
 def test_the_profile_is_switched_while_it_runs():

@@ -1,0 +1,37 @@
+"""JSON read as RFC 8259 has it: what is ambiguous or no JSON at all is refused, where Python's own reader guesses."""
+
+import json
+from collections import Counter
+from typing import Any
+
+
+def read(text: str) -> Any:
+    """Return what the text says.
+
+    :raises ValueError: no JSON, NaN or Infinity, a member named twice, a name that is not valid Unicode; the message
+        says which, without more of the text than a name
+    :raises RecursionError: nested more deeply than the interpreter goes
+    """
+    return _DECODER.decode(text)
+
+
+def is_broken(text: str) -> bool:
+    """Whether half of a surrogate pair is in the text: JSON can write it, and nothing can keep it."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"{twice[:100]!a} stands in it twice")
+    if any(map(is_broken, members)):
+        raise ValueError("the name of a member is not valid Unicode")
+    return members
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_no_constant)
