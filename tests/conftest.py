@@ -14,12 +14,17 @@ from clarion.sandbox import RunningSender, running_sender
 from tests.hub import Hub, Shop, running_hub
 
 logs.set_up(level="warning", form="text")
+# Each client of Django's makes the middleware anew; it need not read every static file each time.
+settings.WHITENOISE_AUTOREFRESH = True
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever asks for the database runs on every database."""
+    """Whatever asks for the database runs on every database; whatever asks for the hub runs where it runs."""
     for item in items:
         names = getattr(item, "fixturenames", ())
+        if "hub" in names:
+            item.add_marker(pytest.mark.xdist_group("hub"))
         if item.get_closest_marker("django_db") or {"db", "transactional_db", "hub"} & set(names):
             item.add_marker(pytest.mark.database)
 

@@ -98,6 +98,10 @@ class Source:
     def tree(self) -> ast.Module:
         return ast.parse(self.text)
 
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        return list(ast.walk(self.tree))
+
     def complain(self, node: ast.AST | None, what: str, within: str = "") -> Complaint:
         line = getattr(node, "lineno", 1)
         return Complaint(f"{self.path} {within}".strip(), f"line {line}: {what}")
@@ -113,7 +117,7 @@ def file_is_short(source: Source) -> Iterator[Complaint]:
 
 
 def functions_are_short(source: Source) -> Iterator[Complaint]:
-    for node in _functions(source.tree):
+    for node in _functions(source):
         lines = (node.end_lineno or node.lineno) - node.lineno + 1
         if lines > LONGEST_FUNCTION:
             yield source.complain(node, f"{node.name} has {lines} lines; at most {LONGEST_FUNCTION}")
@@ -125,14 +129,14 @@ def file_says_what_it_is_for(source: Source) -> Iterator[Complaint]:
 
 
 def sends_in_dispatch(source: Source) -> Iterator[Complaint]:
-    for node in _calls(source.tree):
+    for node in _calls(source):
         is_send = isinstance(node.func, ast.Attribute) and node.func.attr == "send"
         if is_send and source.path != "clarion/outbox/dispatch.py":
             yield source.complain(node, "sends; only outbox/dispatch.py does")
 
 
 def environment_in_settings(source: Source) -> Iterator[Complaint]:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         named = isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "environb")
         imported = isinstance(node, ast.ImportFrom) and node.module == "os" and "environ" in _names(node)
         # However it is come by: `__import__("os").environ` is an attribute, too.
@@ -143,7 +147,7 @@ def environment_in_settings(source: Source) -> Iterator[Complaint]:
 def clock_in_doors(source: Source) -> Iterator[Complaint]:
     if source.path.startswith(CLOCK_DOORS):
         return
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Attribute) and ".".join(_dotted(node).split(".")[-2:]) in CLOCKS:
             yield source.complain(node, f"reads the clock ({_dotted(node)}); take `now` instead")
         if isinstance(node, ast.ImportFrom) and node.module == "time" and _names(node) & {"time", "time_ns"}:
@@ -153,7 +157,7 @@ def clock_in_doors(source: Source) -> Iterator[Complaint]:
 def async_at_the_edges(source: Source) -> Iterator[Complaint]:
     if source.path.startswith(ASYNC_EDGES):
         return
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.AsyncFunctionDef):
             yield source.complain(node, f"{node.name} is async; only exits and the outer edge are")
 
@@ -172,14 +176,14 @@ def queries_of_one_tenant(source: Source) -> Iterator[Complaint]:
 
 
 def no_signals(source: Source) -> Iterator[Complaint]:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         module = getattr(node, "module", "") if isinstance(node, ast.ImportFrom) else ""
         if module in ("django.dispatch", "django.db.models.signals", "django.core.signals"):
             yield source.complain(node, "uses signals; call what shall happen")
 
 
 def no_save_override(source: Source) -> Iterator[Complaint]:
-    for node in _functions(source.tree):
+    for node in _functions(source):
         if node.name in ("save", "delete") and node.args.args[:1] and node.args.args[0].arg == "self":
             yield source.complain(node, f"overrides {node.name}(); what shall happen has a flow")
 
@@ -194,7 +198,7 @@ def file_name_says_something(source: Source) -> Iterator[Complaint]:
 
 
 def prints_in_the_terminal(source: Source) -> Iterator[Complaint]:
-    for node in _calls(source.tree):
+    for node in _calls(source):
         is_print = isinstance(node.func, ast.Name) and node.func.id == "print"
         if is_print and not source.path.startswith("clarion/cli/"):
             yield source.complain(node, "prints; only cli/ does, others log")
@@ -203,7 +207,7 @@ def prints_in_the_terminal(source: Source) -> Iterator[Complaint]:
 def flows_stay_off_the_network(source: Source) -> Iterator[Complaint]:
     if not source.path.startswith(("clarion/flows/", "clarion/models/")):
         return
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
         for module in modules:
@@ -268,12 +272,12 @@ def unexcused(rule: str, complaints: Iterator[Complaint]) -> list[Complaint]:
     return [each for each in complaints if each.place not in EXCEPTIONS.get(rule, {})]
 
 
-def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    yield from (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+def _functions(source: Source) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    yield from (node for node in source.nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
-def _calls(tree: ast.AST) -> Iterator[ast.Call]:
-    yield from (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+def _calls(source: Source) -> Iterator[ast.Call]:
+    yield from (node for node in source.nodes if isinstance(node, ast.Call))
 
 
 def _attributes(tree: ast.AST, function: str = "") -> Iterator[tuple[str, ast.Attribute]]:

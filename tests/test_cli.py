@@ -280,6 +280,7 @@ def test_without_a_word_every_verb_is_named(clarion: Clarion) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_module_is_the_command(tmp_path: Path) -> None:
     environment = {**os.environ, "CLARION_DATA": str(tmp_path), "CLARION_DATABASE_URL": ""}
     words = [sys.executable, "-m", "clarion"]

@@ -153,6 +153,7 @@ def test_the_gateway_of_the_page_works_as_its_sample_says(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.thorough
 def test_the_calls_of_the_readme_answer_as_it_says(tmp_path):
     calls = list(calls_of(ROOT / "README.md"))
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from io import StringIO
 from pathlib import Path
 
@@ -18,6 +18,9 @@ from django.db.migrations.state import ModelState, ProjectState
 from clarion.models import Customer
 from tests import house_rules
 from tests.house_rules import OF_EVERY_FILE, OF_PYTHON, OF_THE_PACKAGE, Complaint, Rule, Source, unexcused
+
+# One process reads and parses the files, for all of them.
+pytestmark = pytest.mark.xdist_group("house")
 
 ROOT = Path(__file__).parent.parent
 # What is ours to write and no text, or is written by tools.
@@ -35,10 +38,14 @@ def tracked() -> list[str]:
     return [str(path.relative_to(ROOT)) for path in paths if "__pycache__" not in path.parts]
 
 
-def sources(*endings: str) -> Iterator[Source]:
-    for name in tracked():
-        if name.endswith(endings) and not name.endswith(NOT_READ):
-            yield Source(name, (ROOT / name).read_text())
+@cache
+def texts() -> list[Source]:
+    """Every file with text; read and parsed once for all rules."""
+    return [Source(name, (ROOT / name).read_text()) for name in tracked() if not name.endswith(NOT_READ)]
+
+
+def sources(ending: str) -> list[Source]:
+    return [each for each in texts() if each.path.endswith(ending)]
 
 
 def package() -> list[Source]:
@@ -67,7 +74,7 @@ def test_every_python_file_keeps(rule: Rule) -> None:
 
 @pytest.mark.parametrize("rule", OF_EVERY_FILE, ids=named)
 def test_every_file_keeps(rule: Rule) -> None:
-    assert unexcused(rule.__name__, (found for source in sources("") for found in rule(source))) == []
+    assert unexcused(rule.__name__, (found for source in texts() for found in rule(source))) == []
 
 
 def test_every_model_belongs_to_a_tenant() -> None:

@@ -143,6 +143,7 @@ def test_who_dies_is_started_again_ever_more_slowly(tmp_path: Path) -> None:
     assert {(death["child"], death["code"]) for death in deaths} == {("worker", -signal.SIGKILL)}
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_ctrl_c_ends_the_children_in_order(tmp_path: Path) -> None:
     with tree("-c", ALONE, folder=tmp_path) as running:

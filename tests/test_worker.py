@@ -107,6 +107,7 @@ def test_a_mistake_in_a_flow_keeps_nothing_else_from_being_sent(tmp_path: Path) 
     assert "a mistake of ours" not in ended.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_mistake_in_the_renewal_of_the_lease_ends_the_process_with_an_error(tmp_path: Path) -> None:
     ended = run(BROKEN_LEASE, tmp_path)
@@ -116,6 +117,7 @@ def test_a_mistake_in_the_renewal_of_the_lease_ends_the_process_with_an_error(tm
     assert '"loop":"lease"' in ended.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_mistake_in_the_outbox_leaves_no_process_that_renews_a_lease_and_sends_nothing(
     tmp_path: Path,
@@ -126,6 +128,7 @@ def test_a_mistake_in_the_outbox_leaves_no_process_that_renews_a_lease_and_sends
     assert '"loop":"outbox"' in ended.stderr
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_worker_that_was_declared_dead_ends_with_an_error(tmp_path: Path) -> None:
     ended = run(DECLARED_DEAD, tmp_path)

@@ -182,14 +182,14 @@ def _start(mailing: Mailing, now: datetime) -> int:
     mailing.last_customer_id = newest or 0
     account_lane = mailing.account.lane
     rate = plan.slower(mailing.rate_per_second, account_lane.rate_per_second)
-    mailing.capacity = plan.capacity(
+    openings = plan.openings(
         mailing.audience(Customer.objects.of(mailing.tenant)).zones() if mailing.hours and rate else (),
         hours=mailing.hours,
         home=mailing.tenant.zone,
         begin=now,
         end=mailing.ends_at,
-        rate=rate,
     )
+    mailing.capacity = openings.capacity(rate)
     if mailing.rate_per_second:
         mailing.lane = Lane.objects.create(parent=account_lane, rate_per_second=mailing.rate_per_second)
     log.info("mailing_started", mailing_id=mailing.pk, tenant=mailing.tenant.name)

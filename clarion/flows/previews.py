@@ -30,7 +30,7 @@ class Preview:
 
     `counts` are messages by state and reason; they add up to the audience. `closed_zones` are the zones in which
     its hours never open, "" for the tenant's, and how many customers live there. `rate` bounds the sends of a
-    second, None: nothing does; `seconds` is what they take at it, `done_at` when the last leaves (None: nobody can
+    second, None: nothing does; `seconds` is what they take at it, `done_at` when the last leaves at the earliest (None: nobody can
     tell without a rate, there is none, or it is further away than `plan.FURTHEST`).
     """
 
@@ -55,7 +55,14 @@ def preview(tenant: Tenant, draft: Draft, *, is_test: bool, now: datetime) -> Pr
     overview = look_over(everybody, mailing.audience(everybody), by_zone=mailing.hours is not None)
     rate = plan.slower(mailing.rate_per_second, mailing.account.lane.rate_per_second)
     fates = plan.fates(mailing, overview.zones, begins_at)
-    counts = _counts(mailing, overview, fates, rate, begins_at)
+    openings = plan.openings(
+        overview.zones,
+        hours=mailing.hours,
+        home=mailing.tenant.zone,
+        begin=begins_at,
+        end=mailing.ends_at,
+    )
+    counts = _counts(overview, fates, openings.capacity(rate))
     closed = [zone for zone, fate in fates.items() if fate.reason == Reason.NO_LOCAL_HOURS]
     sends = counts.get((State.WAITING, ""), 0)
     return Preview(
@@ -66,45 +73,21 @@ def preview(tenant: Tenant, draft: Draft, *, is_test: bool, now: datetime) -> Pr
         rate=rate,
         seconds=max(sends - 1, 0) / rate if rate else None,
         begins_at=begins_at,
-        done_at=_done_at(mailing, overview, sends, rate, begins_at) if rate and sends else None,
+        done_at=openings.done_at(sends, rate) if rate and sends else None,
     )
 
 
-def _counts(
-    mailing: Mailing, overview: Overview, fates: Mapping[str, Fate], rate: float | None, begins_at: datetime
-) -> dict[tuple[str, str], int]:
+def _counts(overview: Overview, fates: Mapping[str, Fate], room: int | None) -> dict[tuple[str, str], int]:
     """Count what materialising would make of the audience, by state and reason."""
     counts: Counter[tuple[str, str]] = Counter()
     for zone, count in overview.zones.items():
         twins = overview.twins.get(zone, 0)
         counts[State.SKIPPED, Reason.SAME_ADDRESS] += twins
         counts[fates[zone].state, fates[zone].reason] += count - twins
-    room = plan.capacity(
-        overview.zones,
-        hours=mailing.hours,
-        home=mailing.tenant.zone,
-        begin=begins_at,
-        end=mailing.ends_at,
-        rate=rate,
-    )
     beyond = 0 if room is None else max(counts[State.WAITING, ""] - room, 0)
     counts[State.WAITING, ""] -= beyond
     counts[State.EXPIRED, Reason.NO_TIME_AT_RATE] += beyond
     return {key: count for key, count in counts.items() if count}
-
-
-def _done_at(
-    mailing: Mailing, overview: Overview, sends: int, rate: float, begins_at: datetime
-) -> datetime | None:
-    return plan.done_at(
-        sends,
-        overview.zones,
-        hours=mailing.hours,
-        home=mailing.tenant.zone,
-        begin=begins_at,
-        end=mailing.ends_at,
-        rate=rate,
-    )
 
 
 def _sample(text: str, customer: Customer) -> Sample:

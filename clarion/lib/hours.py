@@ -68,6 +68,18 @@ class Hours:
             now = end
         return _moment(_LAST)
 
+    def open_for(self, least: timedelta, at: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
+        """Return from when, `at` or later, and until when it is open for at least so long.
+
+        Hours shorter than `least` are as long as they are: the second stretch is the answer then.
+        """
+        opens = self.opening(at, zone)
+        closes = self.closing(opens, zone)
+        if closes - opens < least:
+            opens = self.opening(closes, zone)
+            closes = self.closing(opens, zone)
+        return opens, closes
+
     def last_closing(self, before: datetime, zone: tzinfo) -> datetime:
         """Return the end of the last stretch that begins before `before`; that itself, when the stretch lasts until then."""
         last = _count(before) - 1

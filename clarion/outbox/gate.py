@@ -115,13 +115,7 @@ def _hours(mailing: Mailing, zone: str, now: datetime) -> tuple[datetime, dateti
     if hours is None:
         return now, None
     place = find_zone(zone) or mailing.tenant.zone
-    opening = hours.opening(now, place)
-    closing = hours.closing(opening, place)
-    if is_too_late(closing, opening):
-        # Too little is left of them for a send.
-        opening = hours.opening(closing, place)
-        closing = hours.closing(opening, place)
-    return opening, closing
+    return hours.open_for(LEAST_TIME, now, place)
 
 
 def _customers(ids: set[int]) -> dict[int, dict[str, object]]:

@@ -51,61 +51,59 @@ def slower(*rates: float | None) -> float | None:
     return min((rate for rate in rates if rate), default=None)
 
 
-def capacity(
-    zones: Iterable[str],
-    *,
-    hours: Hours | None,
-    home: tzinfo,
-    begin: datetime,
-    end: datetime,
-    rate: float | None,
-) -> int | None:
-    """Return how many messages can leave between `begin` and `end` at `rate` per second; None where nothing bounds it.
+class Openings(NamedTuple):
+    """When sends may begin: from when until when, in order and apart from each other.
 
-    With local hours only the time counts in which they are open in one of `zones`.
+    `is_cut`: the window goes on beyond what was looked through (`FURTHEST`).
     """
-    if rate is None or end - begin > FURTHEST:
+
+    stretches: list[tuple[datetime, datetime]]
+    is_cut: bool
+
+    def capacity(self, rate: float | None) -> int | None:
+        """Return how many messages can leave at `rate` per second; None where nothing bounds it."""
+        if rate is None or self.is_cut:
+            return None
+        return sum(_room(stretch, rate) for stretch in self.stretches)
+
+    def done_at(self, count: int, rate: float) -> datetime | None:
+        """Return when the last of `count` messages leaves, as `capacity` counts them; None where it is too far away.
+
+        It is the earliest that it can be: with local hours somebody may have to wait for a zone that opens later.
+        """
+        left = max(count, 1)
+        for stretch in self.stretches:
+            room = _room(stretch, rate)
+            if left <= room:
+                return stretch[0] + timedelta(seconds=(left - 1) / rate)
+            left -= room
         return None
-    stretches = _stretches(zones, hours, home, begin, end)
-    # One at the beginning of each stretch, and then one after each interval that still fits in.
-    return sum(int((closing - opening).total_seconds() * rate) + 1 for opening, closing in stretches)
 
 
-def done_at(
-    count: int,
-    zones: Iterable[str],
-    *,
-    hours: Hours | None,
-    home: tzinfo,
-    begin: datetime,
-    end: datetime,
-    rate: float,
-) -> datetime | None:
-    """Return when the last of `count` messages leaves, as `capacity` counts them; None where it is too far away."""
-    left = max(count, 1)
-    for opening, closing in _stretches(zones, hours, home, begin, min(end, begin + FURTHEST)):
-        room = int((closing - opening).total_seconds() * rate) + 1
-        if left <= room:
-            return opening + timedelta(seconds=(left - 1) / rate)
-        left -= room
-    return None
-
-
-def _stretches(
-    zones: Iterable[str], hours: Hours | None, home: tzinfo, begin: datetime, end: datetime
-) -> list[tuple[datetime, datetime]]:
-    """Return from when until when sends may begin, in order and apart from each other."""
-    last_start = end - LEAST_TIME
+def openings(
+    zones: Iterable[str], *, hours: Hours | None, home: tzinfo, begin: datetime, end: datetime
+) -> Openings:
+    """Return when a send to somebody in one of `zones` may begin, so that it is over before its hours and `end` are."""
+    until = min(end, begin + FURTHEST)
     if hours is None:
-        return [(begin, last_start)] if begin < last_start else []
-    places = {find_zone(zone) or home for zone in zones}
-    return _joined(stretch for place in places for stretch in hours.stretches(begin, last_start, place))
+        stretches = [(begin, until)]
+    else:
+        places = {find_zone(zone) or home for zone in zones}
+        stretches = [each for place in places for each in hours.stretches(begin, until, place)]
+    starts = [(opening, closing - LEAST_TIME) for opening, closing in stretches]
+    return Openings(_joined(each for each in starts if each[0] <= each[1]), is_cut=until < end)
+
+
+def _room(stretch: tuple[datetime, datetime], rate: float) -> int:
+    # One at its beginning, and then one after each interval that still fits in.
+    opening, closing = stretch
+    return int((closing - opening).total_seconds() * rate) + 1
 
 
 def _timing(hours: Hours | None, zone: tzinfo, begin: datetime, end: datetime) -> Timing | None:
     if hours is None:
         return Timing(begin, end)
-    opening = hours.opening(begin, zone)
+    opening, _ = hours.open_for(LEAST_TIME, begin, zone)
     if opening + LEAST_TIME > end:
         return None
     return Timing(opening, hours.last_closing(end, zone))

@@ -9,8 +9,6 @@ import pytest
 
 from tests.hub import BODY_SECONDS, PATIENCE, Hub, Shop, wait_until
 
-pytestmark = pytest.mark.xdist_group("hub")
-
 LINE = b"POST /api/v1/clients/import/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\n"
 # The settings' defaults; the hub of the tests has no others.
 MOST_IN_MEMORY, MOST_OF_FILE = 1024 * 1024, 1024**3

@@ -13,8 +13,6 @@ import pytest
 from tests.api.calls import CLIENT, MAILING, MEMBERS_OF_A_PROBLEM, SHORT_MAILING
 from tests.hub import BODY_SECONDS, PATIENCE, Answer, Hub, Shop
 
-pytestmark = pytest.mark.xdist_group("hub")
-
 LINE = b"POST /api/v1/clients/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 # The settings' default; the hub of the tests has no other.
 MOST_BYTES = 1024 * 1024

@@ -68,6 +68,7 @@ def test_an_operators_own_postgresql_options_stand_before_ours() -> None:
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_postgresql_takes_what_it_is_told() -> None:
     try:
@@ -83,6 +84,7 @@ def test_postgresql_takes_what_it_is_told() -> None:
     assert values[3].startswith("ISO")
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_mariadb_takes_what_it_is_told() -> None:
     try:

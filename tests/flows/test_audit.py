@@ -141,6 +141,7 @@ def test_of_many_rows_the_first_twenty_are_named_and_all_are_counted(tenant: Ten
     assert finding.sentence == "25 being sent by no worker"
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_an_audit_beside_a_working_worker_finds_nothing(

@@ -13,8 +13,6 @@ from clarion.sandbox import RunningSender
 from tests.hub import Answer, Hub, Shop, wait_until
 
 # Messages travel through processes and threads; seconds of waiting are part of what is proven.
-pytestmark = pytest.mark.xdist_group("hub")
-
 CLIENT = """{
     "phone":"78218173218",
     "operator_code":"123",
@@ -177,6 +175,7 @@ def test_a_mailing_whose_time_comes_starts_by_itself(shop: Shop) -> None:
     assert datetime.fromisoformat(row["last_try"]) >= datetime.fromisoformat(mailing["start_time"])
 
 
+@pytest.mark.thorough
 def test_nothing_is_sent_after_the_end(hub: Hub, shop: Shop, sender: RunningSender) -> None:
     """The sender refuses until the window is over; then it would take everything."""
     add_client(shop)

@@ -9,8 +9,6 @@ import pytest
 
 from tests.hub import Hub, Shop, wait_until
 
-pytestmark = pytest.mark.xdist_group("hub")
-
 CLIENT = """{    
     "phone_number": "79999999999",
     "operator": 999,
