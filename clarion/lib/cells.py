@@ -11,6 +11,8 @@ from clarion.lib.comparable import Scalar
 
 _LIKE_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _GUARDED = re.compile("'" + _LIKE_FORMULA.pattern)
+# How a spreadsheet is told to leave the digits of a number as they are.
+_AS_TEXT = re.compile('="([^"]*)"')
 
 
 def cell_of(value: Scalar) -> str:
@@ -26,5 +28,7 @@ def guard(cell: str) -> str:
 
 
 def unguard(cell: str) -> str:
-    """Return the cell as it was before `guard`; one that no guard wrote stays as it is."""
+    """Return the cell as it was before `guard`, or what a formula of one text is; any other stays as it is."""
+    if as_text := _AS_TEXT.fullmatch(cell):
+        return as_text[1]
     return cell[1:] if cell.startswith("'") and _GUARDED.match(cell) else cell

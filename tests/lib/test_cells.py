@@ -25,6 +25,15 @@ def test_what_is_no_formula_stays_as_it_is(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("cell", "value"),
+    [('="70000000001"', "70000000001"), ('=""', ""), ('="a"&"b"', '="a"&"b"'), ("=1+1", "=1+1")],
+)
+def test_a_formula_of_one_text_is_that_text(cell: str, value: str) -> None:
+    assert unguard(cell) == value
+    assert unguard(guard(cell)) == cell
+
+
+@pytest.mark.parametrize(
     ("value", "cell"), [(None, ""), ("5", "5"), (5, "5"), (1.5, "1.5"), (True, "true"), (False, "false")]
 )
 def test_a_value_is_written_as_json_has_it(value: str | int | float | bool | None, cell: str) -> None:

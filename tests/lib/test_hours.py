@@ -181,6 +181,7 @@ def test_openings_are_open_closings_are_not_and_between_them_nothing_changes(
     assert hours.opening(opens + (closes - opens) / 2, there) == opens + (closes - opens) / 2
     assert hours.last_closing(closes + least, there) == closes
     assert opens - at < timedelta(days=3)
+    assert at - hours.last_closing(at, there) < timedelta(days=3)
 
 
 @pytest.mark.parametrize(
