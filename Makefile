@@ -56,6 +56,7 @@ outage: core group-test  ## a sender is away for ten minutes, another hangs; tak
 
 clocks: core group-test  ## set the clock of running processes, and take it through the nights it changes (libfaketime)
 	@$(BIN)/python -m tests.faults.clocks
+	@$(BIN)/python -m tests.lib.minutes
 
 docs: core group-docs  ## draw what is drawn from the code, then build the documentation site into site/
 	@$(BIN)/python -m tests.drawings

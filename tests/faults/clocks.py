@@ -14,7 +14,6 @@ from tests.faults.plans import LEAPS, NIGHTS, ZONES, Plan
 from tests.faults.reports import Column, begin, is_kept, is_missed
 from tests.faults.teeth import CLOCK_TEETH
 from tests.legs import LEGS, Unavailable
-from tests.lib import minutes
 
 COLUMNS = (
     Column("run", 7, lambda figures: figures.scene),
@@ -34,7 +33,6 @@ def main() -> int:
     if clock.library() is None:
         print("skipped: libfaketime is not installed (apt install faketime)")
         return int(os.environ.get("LEGS") == "require")
-    minutes.main()
     begin(COLUMNS, first="database".rjust(10))
     broken = 0
     for database in chosen.databases:
