@@ -30,8 +30,8 @@ class Preview:
 
     `counts` are messages by state and reason; they add up to the audience. `closed_zones` are the zones in which
     its hours never open, "" for the tenant's, and how many customers live there. `rate` bounds the sends of a
-    second, None: nothing does; `seconds` is what they take at it, `done_at` when the last leaves at the earliest (None: nobody can
-    tell without a rate, there is none, or it is further away than `plan.FURTHEST`).
+    second, None: nothing does; `seconds` is what they take at it, `done_at` when the last leaves at the earliest (None:
+    nobody can tell without a rate, there is none, or it is further away than `plan.FURTHEST`).
     """
 
     overview: Overview
