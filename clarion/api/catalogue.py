@@ -97,6 +97,11 @@ CATALOGUE = {
     "idempotency_key_running": Meaning(
         (409,), "A request under the same key is being answered.", "Repeat after Retry-After."
     ),
+    "intake_full": Meaning(
+        (503,),
+        "More events wait to be stored than may wait; these were not stored.",
+        "Send them again after Retry-After; more at once in one body is faster.",
+    ),
     "internal_error": Meaning(
         (500,),
         "A mistake of Clarion's.",
