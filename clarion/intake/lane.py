@@ -100,7 +100,11 @@ class Lane:
         until, caller = self._trusted.get(credential, (0.0, None))
         if caller is None or until < time.monotonic():
             loop = asyncio.get_running_loop()
-            caller = await loop.run_in_executor(self._clerk, _identified, credential)
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    caller = await loop.run_in_executor(self._clerk, _identified, credential)
+            except TimeoutError:
+                return None
             if caller is None:
                 self._trusted.pop(credential, None)
                 return None

@@ -253,7 +253,9 @@ def test_a_bomb_is_not_unpacked(api: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"no gzip", gzip.compress(b"{}")[:-4], gzip.compress(b"{}") + b"x", zlib.compress(b"{}")]
+    "body",
+    [b"no gzip", gzip.compress(b"{}")[:-4], gzip.compress(b"{}") + b"x", zlib.compress(b"{}")],
+    ids=["no gzip", "without its end", "with something behind it", "another format"],
 )
 def test_damaged_gzip_is_refused(api: Client, body: bytes) -> None:
     answer = ask(api, "POST", "/api/v1/events", body, Content_Encoding="gzip")

@@ -137,6 +137,25 @@ def test_a_credential_that_is_not_good_is_refused(shop: Shop) -> None:
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
+def test_a_key_needs_the_scope_and_a_revoked_one_is_none(hub: Hub, shop: Shop) -> None:
+    tenant = shop.headers["X-TWC-Tenant"]
+    shop.get("/api/v1/clients")
+    scopes = ("events:write", "events:read")
+    writes, reads = (
+        hub.run("-m", "clarion", "keys", "add", tenant, "--scope", scope).stdout.strip() for scope in scopes
+    )
+
+    def post(key: str) -> Answer:
+        return shop.post("/api/v1/events", PRODUCT, Authorization=f"Bearer {key}")
+
+    assert post(writes).status == 201
+    assert (post(reads).status, post(reads).json()["code"]) == (403, "scope_missing")
+    listed = hub.run("-m", "clarion", "keys", "list", "--json").stdout.splitlines()
+    (number,) = (row["id"] for row in map(json.loads, listed) if row["scopes"] == scopes[0])
+    hub.run("-m", "clarion", "keys", "revoke", str(number))
+    assert wait_until(lambda: post(writes).status == 401)
+
+
 def test_a_tenant_that_cannot_be_one_is_refused(hub: Hub) -> None:
     assert hub.shop("*").post("/api/v1/events", PRODUCT).status == 403
 
