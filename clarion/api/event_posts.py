@@ -100,13 +100,14 @@ def read_events(form: Form, body: bytes, headers: Mapping[str, str], zone: tzinf
         sentence = f"Send the body as Content-Type: {bundles.JSON} or {bundles.LINES}."
         raise Unreadable(415, "not_json", sentence)
     try:
-        bundle = bundles.read(_unpacked(body, headers), is_lines=kind in LINES, most=MOST_EVENTS)
+        text = _unpacked(body, headers)
+        bundle = bundles.read(text, is_lines=kind in LINES, most=MOST_EVENTS)
     except bundles.TooLong as error:
         raise _too_long() from error
     except bundles.NotReadable as error:
         raise Unreadable(400, "not_json", f"The body is not JSON: {error}.") from error
     if not bundle.is_many:
-        if len(body) > LARGEST_EVENT:
+        if len(text) > LARGEST_EVENT:
             raise _too_long()
         if isinstance(bundle.things[0], bundles.TooDeep):
             raise Unreadable(400, "too_deep", "The body is nested too deeply.")

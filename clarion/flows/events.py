@@ -157,11 +157,12 @@ def _row(arrival: Arrival, now: datetime) -> Values:
     """Return the values of `models.events.COLUMNS`."""
     draft = arrival.draft
     entity, payload = draft.entity, draft.payload
+    entity_id = entity.get("entity_id", payload.get("entity_id"))
     return (
         draft.event_id,
         draft.document["event_type"],
         fold(entity.get("entity_name") or ""),
-        str(entity.get("entity_id") or payload.get("entity_id") or ""),
+        "" if entity_id is None else str(entity_id),
         entity.get("event_source") or "",
         payload.get("operation") or "",
         draft.customer_ref,

@@ -252,6 +252,14 @@ def test_a_bomb_is_not_unpacked(api: Client) -> None:
     assert refusal(ask(api, "POST", "/api/v1/events", bomb, Content_Encoding="gzip"), 413)
 
 
+def test_an_event_is_measured_unpacked(api: Client) -> None:
+    large = gzip.compress(json.dumps({**PRODUCT, "a": "x" * 1024 * 1024}).encode())
+
+    answer = ask(api, "POST", "/api/v1/events", large, Content_Encoding="gzip")
+
+    assert refusal(answer, 413)["code"] == "body_too_long"
+
+
 @pytest.mark.parametrize(
     "body",
     [b"no gzip", gzip.compress(b"{}")[:-4], gzip.compress(b"{}") + b"x", zlib.compress(b"{}")],

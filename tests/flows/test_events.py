@@ -124,6 +124,25 @@ def test_every_column_is_kept(tenant: Tenant, clock: Clock) -> None:
     assert row.facts == {"Color": "t:red", "size": "t:41", "is": "t:true"}
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("members", "entity_id"),
+    [
+        ({"entity_id": 0}, "0"),
+        ({"entity_id": "a", "event_payload": {"entity_id": "b"}}, "a"),
+        ({"event_payload": {"entity_id": "b"}}, "b"),
+        ({}, ""),
+        ({"entity_id": None}, ""),
+    ],
+)
+def test_an_entity_is_named_outside_or_in_the_payload(
+    tenant: Tenant, clock: Clock, members: dict[str, Any], entity_id: str
+) -> None:
+    events.append([arrival(tenant, **members)], clock())
+
+    assert Event.objects.get().entity_id == entity_id
+
+
 def at_once(work: Callable[[int], None], count: int) -> None:
     """Run it in so many threads, each with a connection of its own; an error of any is raised."""
     errors: list[BaseException] = []
