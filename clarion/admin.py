@@ -12,6 +12,7 @@ from clarion.models import (
     ApiKey,
     Attempt,
     Customer,
+    Event,
     Export,
     GatewayAccount,
     Import,
@@ -78,6 +79,13 @@ class CustomerAdmin(ReadOnly):
     list_display = ("id", "tenant", "phone", "operator_code", "tag", "timezone")
     list_filter = ("tenant",)
     search_fields = ("=id", "phone", "tag_key")
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnly):
+    list_display = ("seq", "tenant", "event_id", "kind", "entity_id", "customer_ref", "received_at")
+    list_filter = ("tenant", "is_flawed")
+    search_fields = ("=event_id", "=entity_id", "=customer_ref")
 
 
 @admin.register(Import)

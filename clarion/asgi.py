@@ -1,4 +1,4 @@
-"""What the web process runs: a request's body is read whole before it may take a thread, then Django answers.
+"""What the web process runs: a request's body is read whole, then the fast lane answers events, Django all else.
 
 Django stands behind a WSGI bridge: its own ASGI handler starts threads for each request (measured: 2.5 times
 slower). A slow or endless body costs one coroutine here, never a thread. A file of clients waits on the disk, any
@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import IO, Any
@@ -23,14 +24,19 @@ django.setup()
 from django.core.wsgi import get_wsgi_application  # noqa: E402 - settings come first
 
 from clarion import checks  # noqa: E402
+from clarion.api.event_posts import brings_events  # noqa: E402
 from clarion.api.middleware import METHODS, REQUESTS, log, request_id_of  # noqa: E402
 from clarion.api.streams import is_stream, may_send  # noqa: E402
+from clarion.intake.lane import Lane  # noqa: E402
 from clarion.lib.problems import MEDIA_TYPE, Problem  # noqa: E402
 
 # Whoever starts the web process by hand passes no check of Django's commands.
 for _problem in checks.development_mode(None):
     raise SystemExit(f"{_problem.msg} {_problem.hint}")
 
+# A page that computes shares the interpreter with the fast lane, and hands it over this often, s. With Python's own
+# 5 ms one busy page would starve the lane.
+sys.setswitchinterval(0.0001)
 # How long a refused client may go on sending before the connection ends, s. Ended at once, it would see a reset in
 # place of the answer that it has not read yet.
 LINGER = 2.0
@@ -60,13 +66,16 @@ class Gone(Exception):
 class WholeBodies:
     """Hands a request on when its body is there, and refuses one that is too long or too slow.
 
-    `most_bytes` and `seconds` are for a whole body; for a file it is `most_file_bytes`, and `seconds` between two
-    pieces of it.
+    `most_bytes` and `seconds` are for a whole body; of events it may have `most_event_bytes`; for a file it is
+    `most_file_bytes`, and `seconds` between two pieces of it.
     """
 
-    def __init__(self, app: Any, *, most_bytes: int, most_file_bytes: int, seconds: float) -> None:
+    def __init__(
+        self, app: Any, *, most_bytes: int, most_event_bytes: int, most_file_bytes: int, seconds: float
+    ) -> None:
         self._app = app
         self._most_bytes = most_bytes
+        self._most_event_bytes = most_event_bytes
         self._most_file_bytes = most_file_bytes
         self._seconds = seconds
 
@@ -77,7 +86,7 @@ class WholeBodies:
         if scope["type"] != "http":
             return
         is_file = is_stream(scope["method"], scope["path"])
-        most = self._most_file_bytes if is_file else self._most_bytes
+        most = self._most_file_bytes if is_file else self._most_of(scope)
         with contextlib.ExitStack() as kept:
             try:
                 if _declared(scope) > most:
@@ -100,7 +109,8 @@ class WholeBodies:
                 await self._app(_with_length(scope, length), body, answer)
 
     async def _body(self, scope: Scope, receive: Receive, send: Send, kept: contextlib.ExitStack) -> Handed:
-        body = await asyncio.wait_for(self._read(receive), self._seconds)
+        async with asyncio.timeout(self._seconds):
+            body = await self._read(receive, self._most_of(scope))
         return len(body), _replay(body, receive), send
 
     async def _file(self, scope: Scope, receive: Receive, send: Send, kept: contextlib.ExitStack) -> Handed:
@@ -129,7 +139,10 @@ class WholeBodies:
             if not message.get("more_body"):
                 return size
 
-    async def _read(self, receive: Receive) -> bytes:
+    def _most_of(self, scope: Scope) -> int:
+        return self._most_event_bytes if brings_events(scope["method"], scope["path"]) else self._most_bytes
+
+    async def _read(self, receive: Receive, most: int) -> bytes:
         parts, size = [], 0
         while True:
             message = await receive()
@@ -137,7 +150,7 @@ class WholeBodies:
                 raise Gone
             parts.append(message.get("body", b""))
             size += len(parts[-1])
-            if size > self._most_bytes:
+            if size > most:
                 raise BodyTooLong(is_whole=not message.get("more_body"))
             if not message.get("more_body"):
                 return b"".join(parts)
@@ -231,13 +244,16 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     while (message := await receive())["type"] != "lifespan.shutdown":
         if message["type"] == "lifespan.startup":
             await send({"type": "lifespan.startup.complete"})
+    await asyncio.to_thread(_lane.close)
     await send({"type": "lifespan.shutdown.complete"})
 
 
 _django: Any = get_wsgi_application()
+_lane = Lane(WSGIMiddleware(_django, workers=settings.CLARION.web_threads))
 application = WholeBodies(
-    WSGIMiddleware(_django, workers=settings.CLARION.web_threads),
+    _lane,
     most_bytes=settings.CLARION.max_body_bytes,
+    most_event_bytes=settings.MOST_EVENT_BYTES,
     most_file_bytes=settings.CLARION.max_import_bytes,
     seconds=settings.CLARION.body_seconds,
 )

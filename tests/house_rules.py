@@ -60,13 +60,13 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
 
 CLOCK_DOORS = ("clarion/admin.py", "clarion/api/clock.py", "clarion/asgi.py", "clarion/cli/output.py")
 CLOCK_DOORS += ("clarion/sandbox/", "clarion/supervisor.py", "clarion/worker.py")
-ASYNC_EDGES = ("clarion/asgi.py", "clarion/gateways/", "clarion/lib/http.py", "clarion/outbox/dispatch.py")
-ASYNC_EDGES += ("clarion/lib/connections.py", "clarion/lib/exchanges.py", "clarion/sandbox/")
+ASYNC_EDGES = ("clarion/asgi.py", "clarion/gateways/", "clarion/intake/lane.py", "clarion/lib/http.py")
+ASYNC_EDGES += ("clarion/lib/connections.py", "clarion/lib/exchanges.py", "clarion/outbox/dispatch.py")
+ASYNC_EDGES += ("clarion/sandbox/",)
 CLOCKS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "timezone.now"}
 CLOCKS |= {"time.time", "time.time_ns", "time.clock_gettime", "time.localtime", "time.gmtime"}
 NETWORK = {"aiohttp", "ftplib", "http", "requests", "smtplib", "socket", "ssl", "urllib.request"}
-NETWORK |= {"urllib3", "clarion.lib.http"}
-NETWORK |= {"clarion.lib.connections", "clarion.lib.exchanges"}
+NETWORK |= {"urllib3", "clarion.lib.http", "clarion.lib.connections", "clarion.lib.exchanges"}
 EMPTY_WORDS = {"base", "common", "data", "handler", "handlers", "helper", "helpers", "info", "manager"}
 EMPTY_WORDS |= {"managers", "misc", "processor", "processors", "service", "services", "util", "utils"}
 # Spelt so that this line does not find itself.
@@ -171,7 +171,7 @@ def queries_of_one_tenant(source: Source) -> Iterator[Complaint]:
         if not (isinstance(manager, ast.Attribute) and manager.attr == "objects"):
             continue
         owner = _dotted(manager.value).rpartition(".")[2]
-        if owner in tenant_owned() and node.attr not in ("of", "create"):
+        if owner in tenant_owned() and node.attr not in ("of", "create", "append"):  # told the tenant, too
             yield source.complain(node, f"{owner}.objects.{node.attr}: begin with `of`", function)
 
 

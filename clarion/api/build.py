@@ -7,6 +7,7 @@ from clarion import __version__
 from clarion.api import (
     catalogue,
     customers,
+    events,
     exports,
     health,
     imports,
@@ -24,7 +25,7 @@ def build() -> NinjaAPI:
     api = NinjaAPI(
         title="Clarion",
         version=__version__,
-        description="Clients in, mailings out, every message accounted for.",
+        description="Events and clients in, mailings out, every message accounted for.",
         # The page asks its maker's server to validate the description, unless it is told not to.
         docs=Swagger({"validatorUrl": None}),
         docs_url="/docs",
@@ -42,6 +43,7 @@ def build() -> NinjaAPI:
         mailings,
         test_sends,
         messages,
+        events,
     ):
         api.add_router("", resource.router)
     return api

@@ -38,7 +38,8 @@ CATALOGUE = {
     "body_too_long": Meaning(
         (413,),
         "The body is longer than this installation takes.",
-        "Send less, or raise CLARION_MAX_BODY_BYTES (of a file of clients CLARION_MAX_IMPORT_BYTES).",
+        "Send less, or raise CLARION_MAX_BODY_BYTES (of a file of clients CLARION_MAX_IMPORT_BYTES). Events: at most "
+        "10,000 and 16 MiB at once, unpacked, one of them 1 MiB.",
     ),
     "body_too_slow": Meaning(
         (408,), "The body was not whole in time.", "Send it again, or raise CLARION_BODY_SECONDS."
@@ -85,11 +86,21 @@ CATALOGUE = {
     "id_differs": Meaning(
         (400,), "The body has another id than the path.", "Leave the id out, or send the path's."
     ),
+    "id_taken": Meaning(
+        (409,),
+        "Another event of the tenant has this id.",
+        "Events do not change: send a new one under a new id.",
+    ),
     "idempotency_key_reused": Meaning(
         (422,), "The key was used for a request with another body or query.", "Take a new key."
     ),
     "idempotency_key_running": Meaning(
         (409,), "A request under the same key is being answered.", "Repeat after Retry-After."
+    ),
+    "intake_full": Meaning(
+        (503,),
+        "More events wait to be stored than may wait; these were not stored.",
+        "Send them again after Retry-After; more at once in one body is faster.",
     ),
     "internal_error": Meaning(
         (500,),
@@ -110,6 +121,11 @@ CATALOGUE = {
         (403,),
         "A test key asked to change a mailing that reaches people.",
         "Use a live key, or a mailing that was made with a test key.",
+    ),
+    "log_pruned": Meaning(
+        (410,),
+        "The log no longer goes back to this number.",
+        "Read from the number in `Clarion-First-Seq` on; `detail` names it too.",
     ),
     "method_not_served": Meaning((405,), "The path has no such method.", "Use one of those in Allow."),
     "no_room": Meaning(
@@ -144,6 +160,9 @@ CATALOGUE = {
         (403,), "The key is good and may not do this.", "Use a key with the scope that `detail` names."
     ),
     "too_deep": Meaning((400,), "The JSON is nested too deeply.", "Flatten it."),
+    "unknown_encoding": Meaning(
+        (415,), "The body is packed in a way that is not known here.", "Send it plain, or as gzip."
+    ),
     "wrong_tenant": Meaning(
         (403,),
         "X-TWC-Tenant names another tenant than the key's, or what cannot be a tenant's name.",

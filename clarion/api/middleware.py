@@ -11,6 +11,7 @@ import structlog
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
+from django.http.request import split_domain_port, validate_host
 from django.http.response import HttpResponseBase
 from prometheus_client import Counter, Histogram
 
@@ -111,6 +112,13 @@ class OwnHosts:
 def request_id_of(given: str) -> str:
     """Return the id a request goes by: the caller's own, or a new one where that is missing or unfit."""
     return given if _REQUEST_ID.fullmatch(given) else f"req_{uuid4().hex}"
+
+
+def is_own_host(host: str, origin: str) -> bool:
+    """Whether these two headers plainly pass what `OwnHosts` asks."""
+    name, _ = split_domain_port(host)
+    is_ours = bool(name) and validate_host(name, settings.ALLOWED_HOSTS)
+    return is_ours and (not settings.CLARION.dev or (_is_local(f"//{host}") and not origin))
 
 
 def _is_local(url: str) -> bool:

@@ -13,7 +13,7 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
 from clarion.api.auth import ScopeMissing
-from clarion.flows import callers, drafts, imports, mailings, test_sends, uploads
+from clarion.flows import callers, drafts, events, imports, mailings, test_sends, uploads
 from clarion.lib.filters import BadFilter
 from clarion.lib.guesses import NoTable
 from clarion.lib.logs import code_of, mistake
@@ -88,6 +88,7 @@ def install(api: NinjaAPI) -> None:
     others: dict[type[Exception], Handler] = {
         ValidationError: _invalid,
         Unreadable: _unreadable,
+        events.Pruned: _pruned,
         Http404: not_found,
         HttpError: _refused_by_ninja,
         RequestDataTooBig: lambda r, e: problem_response(r, 413, "body_too_long", "The body is too long."),
@@ -141,6 +142,12 @@ def _unreadable(request: HttpRequest, error: Unreadable) -> HttpResponse:
     sentence = str(error)
     errors: list[FieldError] = [{"loc": [error.member], "msg": sentence}] if error.member else []
     return problem_response(request, error.status, error.code, sentence, errors)
+
+
+def _pruned(request: HttpRequest, error: events.Pruned) -> HttpResponse:
+    response = problem_response(request, 410, "log_pruned", str(error))
+    response.headers["Clarion-First-Seq"] = str(error.first_seq)
+    return response
 
 
 def _refused_by_ninja(request: HttpRequest, error: HttpError) -> HttpResponse:

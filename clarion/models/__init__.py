@@ -6,6 +6,7 @@ what leaves, whose states have one function (`moves.move`). No business decision
 
 from clarion.models.accounts import GatewayAccount, Lane
 from clarion.models.customers import Customer
+from clarion.models.events import Event, EventHead
 from clarion.models.exports import Export
 from clarion.models.files import FilePart, StoredFile
 from clarion.models.imports import Import, Refusal
@@ -19,6 +20,8 @@ __all__ = [
     "ApiKey",
     "Attempt",
     "Customer",
+    "Event",
+    "EventHead",
     "Export",
     "FilePart",
     "GatewayAccount",

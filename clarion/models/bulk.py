@@ -108,14 +108,22 @@ def insert_rows(model: type[models.Model], columns: Sequence[str], rows: Sequenc
             return
         document = msgspec.json.encode(prepared, enc_hook=str).decode()
         if connection.vendor == "postgresql":
-            values = ", ".join(f"(r.v ->> {n})::{_uncut(field)}" for n, field in enumerate(fields))
-            source = "jsonb_array_elements(%s::jsonb) WITH ORDINALITY AS r(v, n)"
+            values, source = postgres_values(fields)
         else:
             values = ", ".join(f"r.c{n}" for n in range(len(fields)))
             source = f"JSON_TABLE(%s, '$[*]' COLUMNS (n FOR ORDINALITY, {_paths(fields, 0)})) AS r"
         cursor.execute(
             f"INSERT INTO {table} ({names}) SELECT {values} FROM {source} ORDER BY r.n", [document]
         )
+
+
+def postgres_values(fields: Sequence[Any]) -> tuple[str, str]:
+    """Return how PostgreSQL reads the values of `fields` from rows in a document, and the source with its one place.
+
+    The source is `r`; `r.n` counts its rows from 1.
+    """
+    values = ", ".join(f"(r.v ->> {n})::{_uncut(field)}" for n, field in enumerate(fields))
+    return values, "jsonb_array_elements(%s::jsonb) WITH ORDINALITY AS r(v, n)"
 
 
 def add_to_counts(model: type[models.Model], key: Sequence[str], rows: Sequence[Values]) -> None:

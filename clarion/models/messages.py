@@ -1,5 +1,6 @@
 """A text to one person, and the tries that did not go right at once."""
 
+from datetime import datetime
 from typing import Self
 
 from django.db import models
@@ -15,6 +16,10 @@ class Messages(OutgoingRows["Message"]):
 
     def with_status(self, status: str) -> Self:
         return self.filter(state__in=states_of(status))
+
+    def made_before(self, moment: datetime, message_id: int) -> Self:
+        """Those made before a moment, or at it with a smaller id."""
+        return self.filter(models.Q(created_at__lt=moment) | models.Q(created_at=moment, id__lt=message_id))
 
     def waiting_after(self, mailing: Mailing, customer_id: int) -> Self:
         """Waiting messages of a mailing to customers behind this one, in the order a sweep goes through them."""

@@ -1,0 +1,209 @@
+"""Events that come in: `POST /receive_event/` for mail events, `POST /api/v1/events` for those of entities.
+
+One event, an array, or lines of JSON; packed with gzip or not. What is told here holds for `intake/` as well, which
+answers the same calls sooner.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from ninja import Router, Status
+
+from clarion.api.auth import Requires, caller_of
+from clarion.api.clock import now
+from clarion.api.problems import INVALID, Unreadable, problem_response
+from clarion.api.wire import warn
+from clarion.flows import event_forms, events
+from clarion.flows.event_forms import LARGEST_EVENT, BadEvent, Draft, Form
+from clarion.flows.events import CONFLICT, KNOWN, STORED, Arrival, Outcome
+from clarion.lib import bundles
+from clarion.lib.problems import FieldError, Problem
+
+SCOPE = "events:write"
+router = Router(auth=Requires(SCOPE), tags=["events"])
+
+# Where events are posted, and in which form.
+FORMS: dict[str, Form] = {
+    "/receive_event": event_forms.mail_event,
+    "/api/v1/events": event_forms.entity_event,
+}
+# In one request (the HTTP contract).
+MOST_EVENTS = 10_000
+MOST_BYTES: int = settings.MOST_EVENT_BYTES
+LINES = (bundles.LINES, "application/ndjson", "application/jsonl")
+
+_EVENT = {"type": "object"}
+_BODIES = {
+    "requestBody": {
+        "required": True,
+        "description": f"One event of at most {LARGEST_EVENT} bytes, or at most {MOST_EVENTS} events and "
+        f"{MOST_BYTES} bytes; `Content-Encoding: gzip` may pack them.",
+        "content": {
+            bundles.JSON: {"schema": {"oneOf": [_EVENT, {"type": "array", "items": _EVENT}]}},
+            bundles.LINES: {"schema": {"type": "string"}},
+        },
+    }
+}
+_ANSWERS = {200: dict[str, Any], 201: dict[str, Any], 207: dict[str, Any]}
+
+
+def brings_events(method: str | None, path: str) -> bool:
+    """Whether this request's body is events."""
+    return method == "POST" and path.removesuffix("/") in FORMS
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What was in a body: each event, or what is wrong with it. `is_many`: an array, or lines."""
+
+    drafts: list[Draft | BadEvent]
+    is_many: bool
+
+    @property
+    def good(self) -> list[Draft]:
+        return [draft for draft in self.drafts if isinstance(draft, Draft)]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What is answered: a document or a problem."""
+
+    status: int
+    document: dict[str, Any] | Problem
+    warnings: list[str] = field(default_factory=list)
+    seq: int | None = None
+
+
+@router.post("/receive_event", response=_ANSWERS, openapi_extra=_BODIES)
+def receive_event(request: HttpRequest, response: HttpResponse) -> Any:
+    """Store what somebody did with a mail, or bought."""
+    return _receive(request, response)
+
+
+@router.post("/api/v1/events", response=_ANSWERS, openapi_extra=_BODIES)
+def create_event(request: HttpRequest, response: HttpResponse) -> Any:
+    """Store what became of an entity. The same again under its id is answered 200, something else 409."""
+    return _receive(request, response)
+
+
+def read_events(form: Form, body: bytes, headers: Mapping[str, str], zone: tzinfo) -> Sent:
+    """Return the events in a body; `headers` in lower case.
+
+    :raises Unreadable: it cannot be taken as a whole
+    """
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in ("", bundles.JSON, *LINES):
+        sentence = f"Send the body as Content-Type: {bundles.JSON} or {bundles.LINES}."
+        raise Unreadable(415, "not_json", sentence)
+    try:
+        text = _unpacked(body, headers)
+        bundle = bundles.read(text, is_lines=kind in LINES, most=MOST_EVENTS)
+    except bundles.TooLong as error:
+        raise _too_long() from error
+    except bundles.NotReadable as error:
+        raise Unreadable(400, "not_json", f"The body is not JSON: {error}.") from error
+    if not bundle.is_many:
+        if len(text) > LARGEST_EVENT:
+            raise _too_long()
+        if isinstance(bundle.things[0], bundles.TooDeep):
+            raise Unreadable(400, "too_deep", "The body is nested too deeply.")
+        if isinstance(bundle.things[0], bundles.NotReadable):
+            raise Unreadable(400, "not_json", f"The body is not JSON: {bundle.things[0]}.")
+    return Sent([_drafted(form, thing, zone) for thing in bundle.things], bundle.is_many)
+
+
+def reply_to(sent: Sent, outcomes: Sequence[Outcome]) -> Reply:
+    """Return what to answer; the outcomes are those of the good events, in their order."""
+    warnings = sorted({flaw for draft in sent.good for flaw in draft.flaws})
+    if sent.is_many:
+        document = _tally(sent, outcomes)
+        return Reply(207 if document["errors"] else 201, document, warnings)
+    (only,) = sent.drafts
+    if isinstance(only, BadEvent):
+        return Reply(400, _problem(only))
+    (outcome,) = outcomes
+    if outcome.kind == CONFLICT:
+        return Reply(409, _taken())
+    return Reply(201 if outcome.kind == STORED else 200, outcome.document, warnings, outcome.seq)
+
+
+def _receive(request: HttpRequest, response: HttpResponse) -> Any:
+    caller = caller_of(request)
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    form = FORMS[request.path_info.removesuffix("/")]
+    sent = read_events(form, request.body, headers, caller.tenant.zone)
+    arrivals = [Arrival(caller.tenant, draft, caller.is_test) for draft in sent.good]
+    reply = reply_to(sent, events.append(arrivals, now()) if arrivals else [])
+    if isinstance(reply.document, Problem):
+        problem = reply.document
+        return problem_response(request, problem.status, problem.code, problem.detail, problem.errors)
+    warn(response, reply.warnings)
+    if reply.seq is not None:
+        response.headers["Clarion-Seq"] = str(reply.seq)
+    return Status(reply.status, reply.document)
+
+
+def _unpacked(body: bytes, headers: Mapping[str, str]) -> bytes:
+    packing = headers.get("content-encoding", "").strip().lower()
+    if packing not in ("", "identity", "gzip", "x-gzip"):
+        raise Unreadable(415, "unknown_encoding", "Send the body plain, or as Content-Encoding: gzip.")
+    if packing in ("gzip", "x-gzip"):
+        try:
+            body = bundles.unpack(body, MOST_BYTES)
+        except bundles.NotReadable as error:
+            raise Unreadable(400, "not_json", f"The body cannot be unpacked: {error}.") from error
+    if len(body) > MOST_BYTES:
+        raise bundles.TooLong
+    return body
+
+
+def _too_long() -> Unreadable:
+    sentence = f"An event may have {LARGEST_EVENT} bytes, a body {MOST_EVENTS} events and {MOST_BYTES} bytes."
+    return Unreadable(413, "body_too_long", sentence)
+
+
+def _drafted(form: Form, thing: Any, zone: tzinfo) -> Draft | BadEvent:
+    try:
+        return form(thing, zone)
+    except BadEvent as error:
+        return error
+
+
+def _tally(sent: Sent, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    left = iter(outcomes)
+    counts = {STORED: 0, KNOWN: 0}
+    errors: list[dict[str, Any]] = []
+    for index, draft in enumerate(sent.drafts):
+        problem: Problem | None = None
+        if isinstance(draft, BadEvent):
+            problem = _problem(draft)
+        elif (outcome := next(left)).kind == CONFLICT:
+            problem = _taken()
+        else:
+            counts[outcome.kind] += 1
+        if problem is not None:
+            errors.append(
+                {
+                    "index": index,
+                    "status": problem.status,
+                    "code": problem.code,
+                    "detail": problem.detail,
+                    "errors": list(problem.errors),
+                }
+            )
+    return {"accepted": counts[STORED], "duplicates": counts[KNOWN], "errors": errors}
+
+
+def _problem(bad: BadEvent) -> Problem:
+    errors: list[FieldError] = [{"loc": list(each["loc"]), "msg": each["msg"]} for each in bad.errors]
+    named = ", ".join(sorted({".".join(map(str, each["loc"])) or "body" for each in errors}))
+    return Problem(400, INVALID, f"Wrong or missing: {named}.", errors=errors)
+
+
+def _taken() -> Problem:
+    sentence = "Another event has this id; what is stored does not change."
+    return Problem(409, "id_taken", sentence, errors=[{"loc": ["id"], "msg": sentence}])

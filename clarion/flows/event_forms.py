@@ -1,0 +1,298 @@
+"""From what a caller sent to an event that can be kept: what each of the two forms of an event must be.
+
+A mail event says what somebody did with a mail, or bought; an entity event says what became of an order, a product or
+another thing of the shop. Members that neither form knows are kept as they came.
+"""
+
+import base64
+import binascii
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from clarion.lib import bundles, strict_json
+from clarion.lib.problems import FieldError
+from clarion.lib.times import BadTime, parse_time, wire_time
+from clarion.models.attributes import facts_of
+
+MAIL_KINDS = (
+    *("email_open", "email_click", "email_unsubscribe", "purchase"),
+    *("email_sent", "email_delivered", "email_bounce", "email_complaint"),
+)
+ENTITY_KINDS = (
+    *("ORDER", "ORDER_ENTRY", "CUSTOMER", "ADDRESS", "PRODUCT", "VARIANT_PRODUCT", "INVENTORY_LEVEL"),
+    *("INVENTORY_LOCATION", "INVENTORY_ITEM", "STORE", "MERCHANT", "WISHLIST", "WISHLIST_ITEM", "OTHER"),
+    *("EVENT", "ENTITY_EVENT", "SYSTEM_EVENT", "FAULT", "WARNING", "PRICE"),
+)
+OPERATIONS = ("CREATE", "BULK_UPDATE", "BULK_CREATE", "READ", "DELETE", "UPDATE")
+SOURCES = ("SYSTEM", "CONNECTOR", "APPLICATION", "SERVERLESS")
+PAYLOADS = ("base64_encoded_payload_json", "base64_encoded_fault_json")
+# Longer ones are no ids any more (the HTTP contract).
+LONGEST_ID = 255
+# What browsers and mail programs agree on.
+LONGEST_LINK = 2_000
+# One event as JSON, bytes (the HTTP contract).
+LARGEST_EVENT = 1024 * 1024
+# Members of an event that are ids: 1112 and "1112" are one.
+IDS = ("id", "customer_id", "email_id", "product_id", "entity_id")
+_CURRENCY = re.compile(r"[A-Za-z]{3}")  # ISO 4217
+# Every whole number up to here is exact in a double, so a made id survives any program that reads JSON.
+_MADE_IDS = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event that may be stored. `document` is what is given back, `body` its JSON; `is_made`: nobody sent an id."""
+
+    document: dict[str, Any]
+    body: str
+    is_made: bool
+    happened_at: datetime | None
+    customer_ref: str | None
+    flaws: tuple[str, ...]
+    is_mail: bool
+
+    @property
+    def event_id(self) -> str:
+        return str(self.document["id"])
+
+    @property
+    def entity(self) -> Mapping[str, Any]:
+        """The members that say what became of an entity; a mail event may have others of these names."""
+        return {} if self.is_mail else self.document
+
+    @property
+    def payload(self) -> Mapping[str, Any]:
+        return self.entity.get("event_payload") or {}
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """The key attributes that are one value, each as the text by which it is asked for."""
+        keys: Mapping[str, Any] = self.payload.get("key_attributes") or {}
+        return facts_of(_texts(keys))
+
+
+class BadEvent(ValueError):
+    """This cannot be kept as an event; `errors` name every member that is wrong."""
+
+    def __init__(self, errors: list[FieldError]) -> None:
+        super().__init__("; ".join(str(error["msg"]) for error in errors))
+        self.errors = errors
+
+
+Form = Callable[[Any, tzinfo], Draft]
+
+
+def mail_event(sent: Any, zone: tzinfo) -> Draft:
+    """Return the mail event that was sent; `zone` counts where its time names none.
+
+    :raises BadEvent:
+    """
+    members = _members(sent)
+    errors = [*_wrong_ids(members, ("id", "email_id", "product_id")), *_wrong_mail(members)]
+    document = dict(members)
+    happened_at = None
+    try:
+        happened_at = parse_time(_text(members.get("timestamp")), zone)
+        document["timestamp"] = wire_time(happened_at)
+    except BadTime as error:
+        sentence = str(error) if "timestamp" in members else MISSING
+        errors.append({"loc": ["timestamp"], "msg": sentence})
+    if errors:
+        raise BadEvent(errors)
+    return _draft(document, happened_at, str(members["customer_id"]), (), is_mail=True)
+
+
+def entity_event(sent: Any, zone: tzinfo) -> Draft:
+    """Return the entity event that was sent.
+
+    :raises BadEvent:
+    """
+    members = _members(sent)
+    errors = [*_wrong_ids(members, ("id", "entity_id", "customer_id")), *_wrong_entity(members)]
+    if errors:
+        raise BadEvent(errors)
+    payload = members.get("event_payload") or {}
+    flaws = tuple(f"event_payload.{name}: {FLAW}" for name in PAYLOADS if not _decodes(payload.get(name)))
+    return _draft(members, None, _customer_of(members), flaws, is_mail=False)
+
+
+def new_id(draft: Draft) -> Draft:
+    """Return the event under another made id: the first one was taken."""
+    document = {**draft.document, "id": _made_id(draft.is_mail)}
+    return replace(draft, document=document, body=_json(document))
+
+
+def is_same(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two documents tell the same event: order of members and the type of an id do not matter."""
+    return _compared(first) == _compared(second)
+
+
+def _draft(
+    members: Mapping[str, Any],
+    happened_at: datetime | None,
+    customer_ref: str | None,
+    flaws: tuple[str, ...],
+    *,
+    is_mail: bool,
+) -> Draft:
+    is_made = members.get("id") is None
+    document = {**members, "id": _made_id(is_mail) if is_made else members["id"]}
+    body = _json(document)
+    if len(body) > LARGEST_EVENT:
+        raise BadEvent([{"loc": [], "msg": f"An event may have {LARGEST_EVENT} bytes."}])
+    return Draft(document, body, is_made, happened_at, customer_ref, flaws, is_mail)
+
+
+def _made_id(is_mail: bool) -> int | str:
+    """Return an id nobody has: mail events have whole numbers, entities' have 128 random bits."""
+    return secrets.randbelow(_MADE_IDS - 1) + 1 if is_mail else secrets.token_hex(16)
+
+
+def _json(document: Mapping[str, Any]) -> str:
+    return msgspec.json.encode(document).decode()
+
+
+MISSING = "This is missing."
+FLAW = "no base64 of JSON; kept as it is"
+
+
+def _members(sent: Any) -> dict[str, Any]:
+    if isinstance(sent, bundles.NotReadable):
+        raise BadEvent([{"loc": [], "msg": f"This is not JSON: {sent}."}])
+    if not isinstance(sent, dict):
+        raise BadEvent([{"loc": [], "msg": "This must be an object."}])
+    if errors := bundles.complaints(sent):
+        raise BadEvent(errors)
+    return sent
+
+
+def _wrong_ids(members: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[FieldError]:
+    for name in names:
+        value = members.get(name)
+        if value is not None and (sentence := _no_id(value)):
+            yield {"loc": [name], "msg": sentence}
+
+
+def _no_id(value: Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return "must be a number or a text"
+    if not str(value).strip():
+        return "must not be empty"
+    return f"must have at most {LONGEST_ID} characters" if len(str(value)) > LONGEST_ID else None
+
+
+def _wrong_mail(members: Mapping[str, Any]) -> Iterator[FieldError]:
+    kind = members.get("event_type")
+    if kind not in MAIL_KINDS:
+        yield {"loc": ["event_type"], "msg": f"must be one of {', '.join(MAIL_KINDS)}"}
+    customer = members.get("customer_id")
+    if customer is None or (sentence := _no_id(customer)):
+        yield {"loc": ["customer_id"], "msg": MISSING if customer is None else str(sentence)}
+    # A purchase may be nobody's mail's merit.
+    if kind != "purchase" and members.get("email_id") is None:
+        yield {"loc": ["email_id"], "msg": MISSING}
+    if kind == "email_click" and not _is_link(members.get("clicked_link")):
+        yield {"loc": ["clicked_link"], "msg": "must be an http or https address"}
+    if kind == "purchase":
+        if members.get("product_id") is None:
+            yield {"loc": ["product_id"], "msg": MISSING}
+        if not _is_amount(members.get("amount")):
+            yield {"loc": ["amount"], "msg": "must be a decimal number, 0 or more"}
+        currency = members.get("currency")
+        if currency is not None and not (isinstance(currency, str) and _CURRENCY.fullmatch(currency)):
+            yield {"loc": ["currency"], "msg": "must be a currency's three letters"}
+
+
+def _wrong_entity(members: Mapping[str, Any]) -> Iterator[FieldError]:
+    if members.get("event_type") not in ENTITY_KINDS:
+        yield {"loc": ["event_type"], "msg": f"must be one of {', '.join(ENTITY_KINDS)}"}
+    if members.get("event_source") not in (None, *SOURCES):
+        yield {"loc": ["event_source"], "msg": f"must be one of {', '.join(SOURCES)}"}
+    name = members.get("entity_name")
+    if name is not None and (not isinstance(name, str) or len(name) > LONGEST_ID):
+        yield {"loc": ["entity_name"], "msg": f"must be a text of at most {LONGEST_ID} characters"}
+    payload = members.get("event_payload")
+    if payload is not None:
+        yield from _wrong_payload(payload)
+
+
+def _wrong_payload(payload: Any) -> Iterator[FieldError]:
+    if not isinstance(payload, dict):
+        yield {"loc": ["event_payload"], "msg": "must be an object"}
+        return
+    if payload.get("operation") not in (None, *OPERATIONS):
+        yield {"loc": ["event_payload", "operation"], "msg": f"must be one of {', '.join(OPERATIONS)}"}
+    for name in PAYLOADS:
+        if not isinstance(payload.get(name), str | None):
+            yield {"loc": ["event_payload", name], "msg": "must be a text"}
+    for error in _wrong_ids(payload, ("entity_id",)):
+        yield {"loc": ["event_payload", *error["loc"]], "msg": error["msg"]}
+    if not isinstance(payload.get("key_attributes"), dict | None):
+        yield {"loc": ["event_payload", "key_attributes"], "msg": "must be an object"}
+
+
+def _customer_of(members: Mapping[str, Any]) -> str | None:
+    """Whom an entity event is about: said in it or among its key attributes, or the customer that is its entity."""
+    keys = (members.get("event_payload") or {}).get("key_attributes") or {}
+    entity = members.get("entity_id") if members["event_type"] == "CUSTOMER" else None
+    for ref in (members.get("customer_id"), keys.get("customer_id"), entity):
+        if ref is not None and not _no_id(ref):
+            return str(ref)
+    return None
+
+
+def _decodes(payload: str | None) -> bool:
+    if not payload:
+        return True
+    try:
+        strict_json.read(base64.b64decode(payload, validate=True).decode("utf-8"))
+    except (binascii.Error, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _is_link(value: Any) -> bool:
+    if not isinstance(value, str) or len(value) > LONGEST_LINK or re.search(r"[\s\x00-\x1f]", value):
+        return False
+    try:
+        parts = urlsplit(value)
+        return parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
+
+
+def _is_amount(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return False
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        return False
+    return amount.is_finite() and amount >= 0
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise BadTime("must be a text such as 2026-11-20T14:00:00Z")
+    return value
+
+
+def _texts(keys: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        for name, value in keys.items()
+        if isinstance(value, str | int | float | bool)
+    }
+
+
+def _compared(document: Mapping[str, Any]) -> bytes:
+    ids = {name: str(document[name]) for name in IDS if document.get(name) is not None}
+    return msgspec.json.encode({**document, **ids}, order="sorted")

@@ -1,0 +1,175 @@
+"""Events: how they come into the log of their tenant, and how the log is read."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.db import transaction
+
+from clarion.flows.event_forms import Draft, is_same, new_id
+from clarion.lib.comparable import fold
+from clarion.models import Customer, Event, EventHead, Tenant
+from clarion.models.bulk import Values
+from clarion.models.events import Events
+from clarion.models.transactions import again_on_deadlock
+
+log = structlog.get_logger()
+
+STORED, KNOWN, CONFLICT = "stored", "known", "conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One event that came in, for the tenant it came for. `is_test`: with a test key."""
+
+    tenant: Tenant
+    draft: Draft
+    is_test: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an arrival: stored; known, as it was told before; or in conflict with what has its id.
+
+    `seq` and `document` are of the event that has the id.
+    """
+
+    kind: str
+    seq: int
+    document: dict[str, Any]
+
+
+class Pruned(LookupError):
+    """The log no longer goes back so far; `first_seq` is where it begins."""
+
+    def __init__(self, first_seq: int) -> None:
+        super().__init__(f"The log begins at {first_seq}.")
+        self.first_seq = first_seq
+
+
+def append(batch: Sequence[Arrival], now: datetime) -> list[Outcome]:
+    """Store a batch in one transaction, each event once; return what became of each, in its order.
+
+    The same id twice is one event, whether both are in the batch or one is in the log. Every number of a log is
+    given in the transaction that stores its event, so a log has no gaps.
+    """
+    return again_on_deadlock(lambda: _append(batch, now))
+
+
+def read_log(tenant: Tenant, after_seq: int) -> Events:
+    """Return the events behind a number, in their order.
+
+    :raises Pruned: some of them are gone
+    """
+    # The head before the rows: the other way round, a first event that comes in between would seem to be gone.
+    last = EventHead.objects.of(tenant).values_list("seq", flat=True).first()
+    rows = Event.objects.of(tenant).order_by("seq")
+    first = rows.values_list("seq", flat=True).first() or (last or 0) + 1
+    if after_seq + 1 < first and first > 1:
+        raise Pruned(first)
+    return rows.filter(seq__gt=after_seq)
+
+
+def of_customer(tenant: Tenant, ref: str) -> Events:
+    """Return the events about whoever goes by this reference, the latest first."""
+    return Event.objects.of(tenant).of_customer(refs_of(tenant, ref, find_customer(tenant, ref)))
+
+
+def find_customer(tenant: Tenant, ref: str) -> Customer | None:
+    """Return whom a reference means: the shop's own word for somebody first, then Clarion's id."""
+    people = Customer.objects.of(tenant)
+    found = people.filter(external_id=ref).first()
+    if found is None and ref.isascii() and ref.isdigit() and len(ref) < len(str(2**63)):
+        found = people.filter(pk=int(ref)).first()
+    return found
+
+
+def refs_of(tenant: Tenant, ref: str, customer: Customer | None) -> set[str]:
+    """Return every word by which events may mean the same customer."""
+    if customer is None:
+        return {ref}
+    refs = {ref, customer.external_id or ref}
+    number = str(customer.pk)
+    # Somebody else's own reference may read like this one's id.
+    is_taken = Customer.objects.of(tenant).filter(external_id=number).exclude(pk=customer.pk).exists()
+    return refs if is_taken else refs | {number}
+
+
+def _append(batch: Sequence[Arrival], now: datetime) -> list[Outcome]:
+    found: dict[int, Outcome] = {}
+    tenants = {arrival.tenant.pk: arrival.tenant for arrival in batch}
+    with transaction.atomic():
+        # Heads are locked in the order of their ids, so two batches never wait for each other.
+        for _, tenant in sorted(tenants.items()):
+            mine = [place for place, arrival in enumerate(batch) if arrival.tenant.pk == tenant.pk]
+            outcomes = _append_of(tenant, [batch[place] for place in mine], now)
+            found |= dict(zip(mine, outcomes, strict=True))
+    return [found[place] for place in range(len(batch))]
+
+
+def _append_of(tenant: Tenant, batch: Sequence[Arrival], now: datetime) -> list[Outcome]:
+    arrivals = list(batch)
+    first: dict[str, int] = {}
+    for place, arrival in enumerate(arrivals):
+        if first.setdefault(arrival.draft.event_id, place) != place and arrival.draft.is_made:
+            arrivals[place] = replace(arrival, draft=new_id(arrival.draft))
+            first[arrivals[place].draft.event_id] = place
+    numbers = Event.objects.append(tenant, [_row(arrivals[place], now) for place in first.values()])
+    known = _stored(tenant, [each for each in first if each not in numbers])
+    unlucky = [place for each, place in first.items() if each in known and arrivals[place].draft.is_made]
+    again = [replace(arrivals[place], draft=new_id(arrivals[place].draft)) for place in unlucky]
+    others = dict(zip(unlucky, _append_of(tenant, again, now), strict=True)) if again else {}
+    return [
+        others.get(place) or _outcome(place, arrival.draft, first, numbers, known, arrivals)
+        for place, arrival in enumerate(arrivals)
+    ]
+
+
+def _outcome(
+    place: int,
+    draft: Draft,
+    first: dict[str, int],
+    numbers: dict[str, int],
+    known: dict[str, tuple[int, dict[str, Any]]],
+    arrivals: Sequence[Arrival],
+) -> Outcome:
+    if first[draft.event_id] == place and draft.event_id in numbers:
+        return Outcome(STORED, numbers[draft.event_id], draft.document)
+    if draft.event_id in numbers:
+        holder = arrivals[first[draft.event_id]].draft
+        seq, document = numbers[draft.event_id], holder.document
+    else:
+        seq, document = known[draft.event_id]
+    return Outcome(KNOWN if is_same(document, draft.document) else CONFLICT, seq, document)
+
+
+def _stored(tenant: Tenant, ids: Sequence[str]) -> dict[str, tuple[int, dict[str, Any]]]:
+    if not ids:
+        return {}
+    rows = Event.objects.of(tenant).filter(event_id__in=ids).values_list("event_id", "seq", "body")
+    return {event_id: (seq, json.loads(body)) for event_id, seq, body in rows}
+
+
+def _row(arrival: Arrival, now: datetime) -> Values:
+    """Return the values of `models.events.COLUMNS`."""
+    draft = arrival.draft
+    entity, payload = draft.entity, draft.payload
+    entity_id = entity.get("entity_id", payload.get("entity_id"))
+    return (
+        draft.event_id,
+        draft.document["event_type"],
+        fold(entity.get("entity_name") or ""),
+        "" if entity_id is None else str(entity_id),
+        entity.get("event_source") or "",
+        payload.get("operation") or "",
+        draft.customer_ref,
+        draft.happened_at or now,
+        now,
+        arrival.is_test,
+        bool(draft.flaws),
+        json.dumps(draft.facts),
+        draft.body,
+    )

@@ -1,0 +1,176 @@
+"""Bodies that bring one thing or many: a JSON value, an array, or a value in each line; packed with gzip or not.
+
+Each thing is read on its own terms: one that no program can keep is named, and the others are still good. Limits
+are looked at before anything is built from what was sent.
+"""
+
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from clarion.lib import strict_json
+from clarion.lib.comparable import complaint_of_text
+from clarion.lib.problems import FieldError
+
+JSON, LINES = "application/json", "application/x-ndjson"
+# A program that reads events nests a handful of levels; Python's own reader goes to about 1,000.
+DEEPEST = 32
+# Members and elements in one thing, at all levels: an order of 200 entries has about 3,000.
+MOST_VALUES = 10_000
+# Whole numbers that every database and nearly every language keeps: 64 bits.
+LARGEST = 2**63 - 1
+# How much is unpacked between two looks at the limit.
+_PIECE = 64 * 1024
+# A text that is not closed goes to the end: looked for again behind each quote in it, it would take the square of time.
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
+_BLANK = " \t\r\n"
+
+
+class TooLong(Exception):
+    """There is more than may be, once unpacked or counted."""
+
+
+class NotReadable(ValueError):
+    """This is no JSON, or no gzip; the message says what it is instead."""
+
+
+class TooDeep(NotReadable):
+    """It is nested too deeply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What was in a body, in its order; what cannot be read stands as its reason. `is_many`: it came as a list."""
+
+    things: list[Any]
+    is_many: bool
+
+
+def unpack(body: bytes, most: int) -> bytes:
+    """Return what gzip packed (RFC 1952; members that follow each other belong together).
+
+    :raises TooLong: it would be more than `most` bytes; no more than these were ever held
+    :raises NotReadable: it is no gzip, or its end is missing
+    """
+    parts, size = [], 0
+    while body:
+        packed = zlib.decompressobj(wbits=31)  # 31: gzip with its header and its checksum
+        try:
+            while body and not packed.eof:
+                parts.append(packed.decompress(body, _PIECE))
+                body = packed.unconsumed_tail
+                size += len(parts[-1])
+                if size > most:
+                    raise TooLong
+            parts.append(packed.flush())
+        except zlib.error as error:
+            raise NotReadable("it is not gzip, or it is damaged") from error
+        if not packed.eof:
+            raise NotReadable("the end of the gzip is missing")
+        body = packed.unused_data
+    return b"".join(parts)
+
+
+def read(body: bytes, *, is_lines: bool, most: int) -> Bundle:
+    """Return what is in a body of JSON, or of lines of JSON.
+
+    :raises TooLong: there are more than `most` things in it
+    :raises NotReadable: it is no JSON as a whole
+    """
+    try:
+        # RFC 8259 knows UTF-8 only; bytes would be guessed at.
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise NotReadable(str(error)) from error
+    if is_lines:
+        lines = [line for line in text.split("\n") if line.strip(_BLANK)]
+        if len(lines) > most:
+            raise TooLong
+        return Bundle([_thing(line) for line in lines], is_many=True)
+    is_many = text.lstrip(_BLANK).startswith("[")
+    if not is_many:
+        return Bundle([_thing(text)], is_many=False)
+    things = _elements(text)
+    if len(things) > most:
+        raise TooLong
+    return Bundle(things, is_many=True)
+
+
+def complaints(value: Any) -> list[FieldError]:
+    """Return what keeps a value that was read from being kept anywhere: each with the way to it."""
+    found: list[FieldError] = []
+    waiting: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
+    count = 0
+    while waiting:
+        way, each = waiting.pop()
+        count += 1
+        if sentence := _complaint(way, each):
+            found.append({"loc": way, "msg": sentence})
+        elif isinstance(each, dict):
+            waiting += [((*way, name), member) for name, member in each.items()]
+            found += [
+                {"loc": way, "msg": "the name of a member holds a NUL"} for name in each if "\0" in name
+            ]
+        elif isinstance(each, list):
+            waiting += [((*way, place), member) for place, member in enumerate(each)]
+        if count + len(waiting) > MOST_VALUES:
+            return [{"loc": (), "msg": f"must have at most {MOST_VALUES} members and elements in all"}]
+    return found
+
+
+def _complaint(way: tuple[str | int, ...], value: Any) -> str | None:
+    if isinstance(value, str):
+        return complaint_of_text(value, len(value))
+    if isinstance(value, float) and not isfinite(value):
+        return "must be a number that fits into a double"
+    if isinstance(value, int) and not -LARGEST <= value <= LARGEST:
+        return f"must be a number from -{LARGEST} to {LARGEST}"
+    if isinstance(value, dict | list) and value and len(way) >= DEEPEST:
+        return f"must not be nested more than {DEEPEST} levels deep"
+    return None
+
+
+def _thing(text: str) -> Any:
+    """Return what a text says, or why it says nothing."""
+    try:
+        return strict_json.read(text)
+    except RecursionError:
+        return TooDeep(f"nested more than {DEEPEST} levels deep")
+    except ValueError as error:
+        return NotReadable(str(error))
+
+
+def _elements(text: str) -> list[Any]:
+    """Return the elements of an array; where it cannot be read as one, each by itself."""
+    try:
+        return list(strict_json.read(text))
+    except (ValueError, RecursionError):
+        return [_thing(part) for part in _split(text)]
+
+
+def _split(text: str) -> Iterator[str]:
+    """Give the texts of an array's elements, whatever is in them.
+
+    :raises NotReadable: its brackets do not close, or something stands behind it
+    """
+    depth, begin = 0, 0
+    parts: list[str] = []
+    for token in _TOKEN.finditer(text):
+        sign = token[0]
+        if sign in "[{":
+            depth += 1
+            begin = token.end() if depth == 1 else begin
+        elif sign == "," and depth == 1:
+            parts.append(text[begin : token.start()])
+            begin = token.end()
+        elif sign in "]}":
+            depth -= 1
+            if depth == 0:
+                if sign == "}" or text[token.end() :].strip(_BLANK):
+                    break
+                yield from [*parts, text[begin : token.start()]]
+                return
+    raise NotReadable("the array is not closed, or something stands behind it")

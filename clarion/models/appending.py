@@ -1,0 +1,119 @@
+"""How a log grows without a gap, in the three dialects.
+
+Numbers are given inside the transaction that stores the rows, under the lock of the tenant's head. So they commit in
+their order, and what is rolled back gives its numbers back.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from django.db import connection, models, transaction
+
+from clarion.models.bulk import Values, insert_rows, postgres_values, read_among
+from clarion.models.tenants import Tenant
+
+# So much of a batch goes in one statement: MariaDB takes 16 MiB as it ships, and a text may double on the way.
+MOST_BYTES = 4 * 1024 * 1024
+# And so many rows: SQLite stores them in about 25 ms, the longest that a turn should take.
+MOST_ROWS = 5_000
+
+
+def append(
+    heads: type[models.Model],
+    log: type[models.Model],
+    columns: Sequence[str],
+    tenant: Tenant,
+    rows: Sequence[Values],
+) -> dict[str, int]:
+    """Store rows of `columns`, the first of which is the id and the last the longest; return id and number of the new.
+
+    To be called in a transaction. The ids of `rows` differ from each other.
+    """
+    numbers: dict[str, int] = {}
+    for piece in _pieces(rows):
+        before = _at_once(heads, log, columns, tenant, piece) if connection.vendor == "postgresql" else None
+        if before is None:
+            piece, before = _step_by_step(heads, log, columns, tenant, piece)
+        numbers |= {str(row[0]): before + n for n, row in enumerate(piece, 1)}
+    return numbers
+
+
+def _pieces(rows: Sequence[Values]) -> list[list[Values]]:
+    pieces: list[list[Values]] = []
+    size = 0
+    for row in rows:
+        size += len(row[-1])
+        if not pieces or size > MOST_BYTES or len(pieces[-1]) >= MOST_ROWS:
+            pieces.append([])
+            size = len(row[-1])
+        pieces[-1].append(row)
+    return pieces
+
+
+def _at_once(
+    heads: type[models.Model],
+    log: type[models.Model],
+    columns: Sequence[str],
+    tenant: Tenant,
+    rows: Sequence[Values],
+) -> int | None:
+    """Take numbers and store, in one statement; None, and nothing done, where an id is known or the log is new.
+
+    It is never the statement that leaves known ids out: it sees the log as it was before it waited for the head.
+    """
+    fields: list[Any] = [log._meta.get_field(name) for name in columns]
+    names = ", ".join(f'"{field.column}"' for field in fields)
+    values, source = postgres_values(fields)
+    sql = (
+        f'WITH h AS (UPDATE "{heads._meta.db_table}" SET seq = seq + %s WHERE tenant_id = %s '
+        f"RETURNING seq - %s AS before), "
+        f'i AS (INSERT INTO "{log._meta.db_table}" (tenant_id, seq, {names}) '
+        f"SELECT %s, h.before + r.n, {values} FROM h CROSS JOIN {source} ORDER BY r.n "
+        f"ON CONFLICT (tenant_id, {fields[0].column}) DO NOTHING RETURNING 1) "
+        f"SELECT (SELECT before FROM h), (SELECT count(*) FROM i)"
+    )
+    document = msgspec.json.encode(rows, enc_hook=str).decode()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(sql, [len(rows), tenant.pk, len(rows), tenant.pk, document])
+        before, stored = cursor.fetchone()
+        if stored != len(rows):
+            transaction.set_rollback(True)
+            return None
+    return int(before)
+
+
+def _step_by_step(
+    heads: type[models.Model],
+    log: type[models.Model],
+    columns: Sequence[str],
+    tenant: Tenant,
+    rows: Sequence[Values],
+) -> tuple[list[Values], int]:
+    """Lock the head, see which ids are known, store the others; return these, and the number before theirs."""
+    before = _locked_head(heads, tenant)
+    # A statement of its own, so it sees whatever was committed before the lock was had.
+    known = {
+        found
+        for (found,) in read_among(
+            f"SELECT {columns[0]} FROM {log._meta.db_table} WHERE tenant_id = %s AND {columns[0]} IN (…)",
+            [tenant.pk],
+            [row[0] for row in rows],
+        )
+    }
+    fresh = [row for row in rows if row[0] not in known]
+    if fresh:
+        numbered = [(tenant.pk, before + n, *row) for n, row in enumerate(fresh, 1)]
+        insert_rows(log, ("tenant", "seq", *columns), numbered)
+        heads._default_manager.filter(tenant=tenant).update(seq=before + len(fresh))
+    return fresh, before
+
+
+def _locked_head(heads: type[models.Model], tenant: Tenant) -> int:
+    rows = heads._default_manager.filter(tenant=tenant)
+    locked = rows.select_for_update().values_list("seq", flat=True).first()
+    if locked is None:
+        # Of two who begin a log at once, the second waits here for the first, and finds its row.
+        heads._default_manager.get_or_create(tenant=tenant)
+        locked = rows.select_for_update().values_list("seq", flat=True).first()
+    return int(locked or 0)

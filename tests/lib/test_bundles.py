@@ -1,0 +1,76 @@
+"""Bodies with one thing or many: what can be read is read, what cannot is named in its place."""
+
+import gzip
+import time
+
+import pytest
+
+from clarion.lib import bundles
+from clarion.lib.bundles import NotReadable, TooDeep, TooLong
+
+
+def things(text: str, *, is_lines: bool = False) -> list[object]:
+    read = bundles.read(text.encode(), is_lines=is_lines, most=100).things
+    return [type(each) if isinstance(each, Exception) else each for each in read]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1", [1]),
+        ("[]", []),
+        (' [1, {"a": [2, 3]}, "]"] ', [1, {"a": [2, 3]}, "]"]),
+        ('[1, NaN, {"a": "x,]}\\"", "a": 1}, 4]', [1, NotReadable, NotReadable, 4]),
+        ("[1, " + "[" * 50_000 + "]" * 50_000 + ", 3]", [1, TooDeep, 3]),
+        ("[1,,3]", [1, NotReadable, 3]),
+    ],
+)
+def test_an_array_is_read_element_by_element_where_it_must_be(text: str, expected: list[object]) -> None:
+    assert things(text) == expected
+
+
+def test_lines_are_read_one_by_one() -> None:
+    assert things('{"a": 1}\r\n\n  \nx\n2', is_lines=True) == [{"a": 1}, NotReadable, 2]
+
+
+@pytest.mark.parametrize("text", ["[1, NaN", "[NaN] 1", "[NaN}", '["', "[[NaN]"])
+def test_an_array_that_does_not_end_is_not_readable(text: str) -> None:
+    with pytest.raises(NotReadable):
+        things(text)
+
+
+def test_more_than_may_be_is_too_long() -> None:
+    for text, is_lines in (("[1,2,3]", False), ("[1,NaN,3]", False), ("1\n2\n3", True)):
+        with pytest.raises(TooLong):
+            bundles.read(text.encode(), is_lines=is_lines, most=2)
+
+
+def test_a_text_that_never_ends_takes_no_time() -> None:
+    began = time.perf_counter()
+
+    with pytest.raises(NotReadable):
+        things('["' + '\\"' * 2_000_000)
+
+    # It is gone through once: 4 MB take a tenth of a second; the square of it would take hours.
+    assert time.perf_counter() - began < 10
+
+
+def test_gzip_is_unpacked_member_after_member() -> None:
+    assert bundles.unpack(gzip.compress(b"one ") + gzip.compress(b"two"), 7) == b"one two"
+    with pytest.raises(TooLong):
+        bundles.unpack(gzip.compress(b"x" * 100), 99)
+
+
+@pytest.mark.parametrize(
+    ("value", "ways"),
+    [
+        ({"a": [1, "x", None, True, 1.5]}, []),
+        ({"a": ["\x00", {"b": "\udfff"}]}, [("a", 0), ("a", 1, "b")]),
+        ([2**63 - 1, 2**63, -(2**63)], [(1,), (2,)]),
+        ({"\x00": 1}, [()]),
+        ([float("inf")], [(0,)]),
+        (list(range(bundles.MOST_VALUES + 1)), [()]),
+    ],
+)
+def test_what_nothing_can_keep_is_named_by_its_way(value: object, ways: list[tuple[object, ...]]) -> None:
+    assert sorted(map(str, (error["loc"] for error in bundles.complaints(value)))) == sorted(map(str, ways))
