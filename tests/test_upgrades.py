@@ -1,7 +1,7 @@
 """An installation of the version before goes on where it stood: its rows mean the same, and what waited leaves."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -42,6 +42,14 @@ def newest() -> None:
     executor.migrate(executor.loader.graph.leaf_nodes())
 
 
+def make_people(old: Any, tenant: Any, now: datetime) -> None:
+    people = old.get_model("clarion", "Customer").objects
+    knows_zones = any(field.name == "zone" for field in people.model._meta.fields)
+    for number, (timezone, zone) in enumerate(ZONES):
+        row = {"phone": f"7000000{number:04}", "operator_code": "900", "timezone": timezone}
+        people.create(tenant=tenant, created_at=now, **row, **({"zone": zone} if knows_zones else {}))
+
+
 def test_what_waited_before_the_upgrade_leaves_after_it(old: Any, clock: Clock, settings: Any) -> None:
     now = clock()
     tenant = old.get_model("clarion", "Tenant").objects.create(name="shop", created_at=now)
@@ -51,11 +59,7 @@ def test_what_waited_before_the_upgrade_leaves_after_it(old: Any, clock: Clock, 
     )
     account.sealed_settings = Box(settings.SECRET_KEYS).seal({}, owner=f"gateway_account:{account.uid}")
     account.save()
-    people = old.get_model("clarion", "Customer").objects
-    knows_zones = any(field.name == "zone" for field in people.model._meta.fields)
-    for number, (timezone, zone) in enumerate(ZONES):
-        row = {"phone": f"7000000{number:04}", "operator_code": "900", "timezone": timezone}
-        people.create(tenant=tenant, created_at=now, **row, **({"zone": zone} if knows_zones else {}))
+    make_people(old, tenant, now)
     mailing = old.get_model("clarion", "Mailing").objects.create(
         tenant=tenant,
         account=account,
@@ -68,7 +72,7 @@ def test_what_waited_before_the_upgrade_leaves_after_it(old: Any, clock: Clock, 
         materialised_at=now,
     )
     messages = old.get_model("clarion", "Message").objects
-    for person in people.all():
+    for person in old.get_model("clarion", "Customer").objects.all():
         messages.create(
             tenant=tenant,
             lane=lane,

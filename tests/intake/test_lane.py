@@ -137,6 +137,7 @@ def test_a_credential_that_is_not_good_is_refused(shop: Shop) -> None:
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
+@pytest.mark.thorough
 def test_a_key_needs_the_scope_and_a_revoked_one_is_none(hub: Hub, shop: Shop) -> None:
     tenant = shop.headers["X-TWC-Tenant"]
     shop.get("/api/v1/clients")
@@ -183,6 +184,7 @@ def test_a_bomb_and_a_body_that_is_too_long_are_refused(hub: Hub, shop: Shop) ->
     assert b" 413 " in said.partition(b"\r\n")[0]
 
 
+@pytest.mark.thorough
 def test_a_body_that_does_not_come_is_not_waited_for(hub: Hub) -> None:
     said = hub.say(b"POST /api/v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{")
 
