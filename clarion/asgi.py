@@ -63,11 +63,15 @@ class Gone(Exception):
     """The client hung up before its body was whole."""
 
 
+class Stranger(Exception):
+    """Somebody who may not send events has a body of them that is longer than others may be."""
+
+
 class WholeBodies:
     """Hands a request on when its body is there, and refuses one that is too long or too slow.
 
-    `most_bytes` and `seconds` are for a whole body; of events it may have `most_event_bytes`; for a file it is
-    `most_file_bytes`, and `seconds` between two pieces of it.
+    `most_bytes` and `seconds` are for a whole body; of events it may have `most_event_bytes` where the caller may
+    send them; for a file it is `most_file_bytes`, and `seconds` between two pieces of it.
     """
 
     def __init__(
@@ -109,15 +113,16 @@ class WholeBodies:
                 await self._app(_with_length(scope, length), body, answer)
 
     async def _body(self, scope: Scope, receive: Receive, send: Send, kept: contextlib.ExitStack) -> Handed:
-        async with asyncio.timeout(self._seconds):
-            body = await self._read(receive, self._most_of(scope))
+        try:
+            async with asyncio.timeout(self._seconds):
+                body = await self._read(scope, receive)
+        except Stranger:
+            return 0, _replay(b"", receive), _last(send, receive)
         return len(body), _replay(body, receive), send
 
     async def _file(self, scope: Scope, receive: Receive, send: Send, kept: contextlib.ExitStack) -> Handed:
         """Keep the body on the disk until it is whole; of somebody who may not send one, not even that."""
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        given = (headers.get(b"authorization", ""), headers.get(b"x-twc-tenant", ""))
-        if not await asyncio.to_thread(may_send, *given):
+        if not await _may_send(scope, is_file=True):
             return 0, _replay(b"", receive), _last(send, receive)
         # Beside the data: the system's own folder for such files may be in memory.
         file = tempfile.TemporaryFile(dir=settings.CLARION.data)  # noqa: SIM115 - `kept` closes it
@@ -142,8 +147,9 @@ class WholeBodies:
     def _most_of(self, scope: Scope) -> int:
         return self._most_event_bytes if brings_events(scope["method"], scope["path"]) else self._most_bytes
 
-    async def _read(self, receive: Receive, most: int) -> bytes:
-        parts, size = [], 0
+    async def _read(self, scope: Scope, receive: Receive) -> bytes:
+        parts, size, most = [], 0, self._most_of(scope)
+        is_known = most <= self._most_bytes
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -152,8 +158,18 @@ class WholeBodies:
             size += len(parts[-1])
             if size > most:
                 raise BodyTooLong(is_whole=not message.get("more_body"))
+            if size > self._most_bytes and not is_known:
+                is_known = await _may_send(scope, is_file=False)
+                if not is_known:
+                    raise Stranger
             if not message.get("more_body"):
                 return b"".join(parts)
+
+
+async def _may_send(scope: Scope, *, is_file: bool) -> bool:
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    given = (headers.get(b"authorization", ""), headers.get(b"x-twc-tenant", ""))
+    return await asyncio.to_thread(may_send, *given, is_file=is_file)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -109,7 +109,7 @@ def _follow(
     ) as bar:
         task = bar.add_task(what, total=1.0, counts="")
         try:
-            while row.state in type(row).OPEN:
+            while row.is_open:
                 if claims.living():
                     time.sleep(PAUSE)
                 else:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,12 +9,12 @@ from typing import Any
 
 import msgspec
 import structlog
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import connection, transaction
 
+from clarion.flows import rounds
 from clarion.flows.columns import ID, MOST_COLUMNS, heading_of
 from clarion.lib.cells import cell_of, guard
 from clarion.lib.crashpoints import crashpoint
-from clarion.lib.logs import mistake
 from clarion.lib.records import CSV, NDJSON
 from clarion.models import Customer, Export, StoredFile, Tenant
 from clarion.models.conditions import filter_of
@@ -87,21 +86,8 @@ def create(tenant: Tenant, wanted: Wanted, *, now: datetime) -> Export:
 
 def run_due(now: datetime) -> int:
     """Write the next slices of the open exports, longest not served first; return how many slices."""
-    queue = deque(Export.objects.open().select_related("tenant", "file")[:ROUND])
-    served = 0
-    while queue and served < ROUND:
-        row = queue.popleft()
-        try:
-            later = _serve(row, now)
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception as error:
-            log.error("export_failed", export_id=row.pk, **mistake(error))
-            later = _fail(row, now)
-        served += later is not None
-        if later is not None and later.state in Export.OPEN:
-            queue.append(later)
-    return served
+    rows = Export.objects.open().select_related("tenant", "file")[:ROUND]
+    return rounds.in_turn(rows, lambda row: _serve(row, now), lambda row: _fail(row, now), most=ROUND)
 
 
 def _fail(row: Export, now: datetime) -> Export | None:
@@ -140,16 +126,23 @@ def _under_lock(row: Export, edit: Callable[[Export], None]) -> Export | None:
 def _store(row: Export, found: _Slice, now: datetime) -> None:
     row.state, row.started_at, row.served_at = Export.RUNNING, row.started_at or now, now
     row.cursor = found.cursor
-    if not row.is_surveyed:
-        row.columns = sorted({*row.columns, *found.names})
-        if 1 + len(FIELDS) + len(row.columns) > MOST_COLUMNS:
-            why = f"The clients have so many attributes that there are more than {MOST_COLUMNS} columns; take {NDJSON}."
-            row.end(Export.FAILED, why=why, now=now)
-        elif found.is_last:
-            row.is_surveyed, row.cursor = True, 0
-        return
     if row.file is None:
         raise LookupError("a file is dropped only after its export has ended")
+    new = {*found.names} - {*row.columns}
+    row.columns = sorted({*row.columns, *new})
+    if 1 + len(FIELDS) + len(row.columns) > MOST_COLUMNS:
+        why = f"The clients have so many attributes that there are more than {MOST_COLUMNS} columns; take {NDJSON}."
+        row.end(Export.FAILED, why=why, now=now)
+        return
+    if not row.is_surveyed:
+        row.is_surveyed, row.cursor = found.is_last, 0 if found.is_last else row.cursor
+        return
+    if new:
+        # Somebody was given an attribute after the survey; its column belongs into the header, so begin anew.
+        row.file.clear()
+        row.file.save()
+        row.rows = row.cursor = 0
+        return
     row.file.append(found.data)
     row.rows += found.rows
     if found.is_last:
@@ -169,11 +162,13 @@ def _surveyed(row: Export) -> _Slice:
 def _written(row: Export) -> _Slice:
     """Write down the next clients, in front of the first ones the header."""
     found = list(_next(row).values_list("id", *FIELDS, "attributes"))
+    names: set[str] = set()
     if row.format == CSV:
+        names = {name for *_, attributes in found for name in attributes}
         data = _cells(row, found)
     else:
         data = b"".join(msgspec.json.encode(_members(each)) + b"\n" for each in found)
-    return _Slice(data, (), len(found), found[-1][0] if found else row.cursor, len(found) < _size())
+    return _Slice(data, names, len(found), found[-1][0] if found else row.cursor, len(found) < _size())
 
 
 def _next(row: Export) -> Any:

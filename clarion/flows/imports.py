@@ -1,16 +1,15 @@
 """Clients come in by a file: a batch of its rows at a time, each whole or not at all, until it is read or cancelled."""
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
-from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
+from django.db import IntegrityError, connection, transaction
 
+from clarion.flows import rounds
 from clarion.flows.columns import BadHeader, BadRow, CellReader, Column, read_header, read_object
 from clarion.lib.crashpoints import crashpoint
-from clarion.lib.logs import mistake
 from clarion.lib.records import CSV, LEAST_PIECE, Record, Taken, take
 from clarion.models import Import, Refusal, StoredFile
 from clarion.models.transactions import MOST_TRIES, again_on_deadlock
@@ -50,23 +49,8 @@ class _Step:
 
 def run_due(now: datetime) -> int:
     """Read the next batches of the oldest open imports, one of every tenant; return how many batches."""
-    queue = deque(Import.objects.next_of_each_tenant().select_related("tenant", "file")[:ROUND])
-    served = 0
-    while queue and served < ROUND:
-        row = queue.popleft()
-        try:
-            later = _serve(row, now)
-        except (OperationalError, InterfaceError):
-            raise
-        except Exception as error:
-            log.error("import_failed", import_id=row.pk, **mistake(error))
-            later = _end(
-                row, Import.FAILED, why=f"A mistake of ours at line {row.line}; the log says more.", now=now
-            )
-        served += later is not None
-        if later is not None and later.state in Import.OPEN:
-            queue.append(later)
-    return served
+    rows = Import.objects.next_of_each_tenant().select_related("tenant", "file")[:ROUND]
+    return rounds.in_turn(rows, lambda row: _serve(row, now), lambda row: _fail(row, now), most=ROUND)
 
 
 def cancel(row: Import, *, now: datetime) -> Import:
@@ -80,11 +64,16 @@ def cancel(row: Import, *, now: datetime) -> Import:
     return ended
 
 
+def _fail(row: Import, now: datetime) -> Import:
+    why = f"A mistake of ours at line {row.line}; the log says more."
+    return _end(row, Import.FAILED, why=why, now=now)
+
+
 def _end(row: Import, state: str, *, why: str = "", now: datetime) -> Import:
     def once() -> Import:
         with transaction.atomic():
             locked = Import.objects.of(row.tenant).select_for_update().get(pk=row.pk)
-            if locked.state in Import.OPEN:
+            if locked.is_open:
                 locked.end(state, why=why, now=now)
                 locked.save()
         return locked

@@ -1,6 +1,7 @@
-"""One step of the worker on every row that is due: locked, in a transaction of its own, alone in its failure."""
+"""One step of the worker on every row that is due, or turn by turn on those that take many: alone in its failure."""
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -9,6 +10,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Model, QuerySet
 
 from clarion.lib.logs import mistake
+from clarion.models.files import Transfer
 from clarion.models.transactions import again_on_deadlock
 
 log = structlog.get_logger()
@@ -21,6 +23,9 @@ REST = timedelta(minutes=1)
 Row = TypeVar("Row", bound=Model)
 # What the worker does to one row that it has locked; gives how much there was to do.
 Step = Callable[[Row, datetime], int]
+
+Work = TypeVar("Work", bound=Transfer)
+Served = Callable[[Work], Work | None]
 
 # Of this process: what failed, and until when it rests.
 _resting: dict[tuple[str, int], datetime] = {}
@@ -43,6 +48,32 @@ def each(due: "QuerySet[Row]", step: Step[Row], now: datetime) -> Iterator[int]:
             _resting[step.__name__, row.pk] = now + REST
             name = f"{row._meta.model_name}_id"
             log.error("step_failed", step=step.__name__.strip("_"), **{name: row.pk}, **mistake(error))
+
+
+def in_turn(rows: Iterable[Work], serve: Served[Work], fail: Served[Work], *, most: int) -> int:
+    """Do a piece of work on each row, then on each again that has some left, `most` pieces in all; return how many.
+
+    `serve` gives the row as it is afterwards, None where another worker was faster. When it fails, the mistake is
+    logged, and `fail` ends the row.
+
+    :raises OperationalError, InterfaceError: the database is away, so it is for all of them
+    """
+    queue = deque(rows)
+    served = 0
+    while queue and served < most:
+        row = queue.popleft()
+        try:
+            later = serve(row)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            name = row._meta.model_name
+            log.error(f"{name}_failed", **{f"{name}_id": row.pk}, **mistake(error))
+            later = fail(row)
+        served += later is not None
+        if later is not None and later.is_open:
+            queue.append(later)
+    return served
 
 
 def _if_locked(row: Row, step: Step[Row], now: datetime) -> int:

@@ -1,6 +1,5 @@
 """Clients that go out as a file: for whom it is, and how far the writing is."""
 
-from datetime import datetime
 from typing import Self
 
 from django.db import models
@@ -8,8 +7,8 @@ from django.db import models
 from clarion.lib.records import CSV
 from clarion.models.conditions import filter_of
 from clarion.models.customers import Customer, Customers
-from clarion.models.files import StoredFile
-from clarion.models.tenants import Tenant, TenantRows
+from clarion.models.files import Transfer
+from clarion.models.tenants import TenantRows
 
 
 class Exports(TenantRows["Export"]):
@@ -18,33 +17,21 @@ class Exports(TenantRows["Export"]):
         return self.filter(state__in=Export.OPEN).order_by("served_at", "id")
 
 
-class Export(models.Model):
+class Export(Transfer):
     """One file of clients on its way out. Everybody up to the id `cursor` is in it.
 
     A CSV file begins with its header, so its clients are looked at twice: `columns` are the attributes that anybody
-    has, all of them once it `is_surveyed`. Who is in it was fixed when it was asked for: `last_customer_id`.
+    has, all of them once it `is_surveyed`; should one turn up later, the file is begun anew. Who is in it was fixed
+    when it was asked for: `last_customer_id`.
     """
 
-    WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
-    OPEN = (WAITING, RUNNING)
-
-    tenant = models.ForeignKey(Tenant, models.CASCADE, db_index=False)
-    file = models.ForeignKey(StoredFile, models.SET_NULL, null=True)
-    format = models.CharField(max_length=10)
     tag_filter = models.CharField(max_length=255, null=True)  # noqa: DJ001 - an empty tag is one, too
     filter = models.JSONField(null=True)
     operator_code_filter = models.CharField(max_length=64, null=True)  # noqa: DJ001 - the same
-    columns = models.JSONField(default=list)
     is_surveyed = models.BooleanField(default=False)
-    state = models.CharField(max_length=10, default=WAITING)
-    why = models.TextField(blank=True)
     cursor = models.BigIntegerField(default=0)
     last_customer_id = models.BigIntegerField()
     rows = models.BigIntegerField(default=0)
-    created_at = models.DateTimeField()
-    started_at = models.DateTimeField(null=True)
-    served_at = models.DateTimeField()
-    finished_at = models.DateTimeField(null=True)
 
     objects = Exports.as_manager()
 
@@ -53,9 +40,6 @@ class Export(models.Model):
             models.Index(fields=["tenant", "id"], name="export_tenant"),
             models.Index(fields=["state", "served_at", "id"], name="export_open"),
         ]
-
-    def __str__(self) -> str:
-        return f"export {self.pk}"
 
     @property
     def progress(self) -> float:
@@ -70,7 +54,3 @@ class Export(models.Model):
         rows = Customer.objects.of(self.tenant).filter(id__lte=self.last_customer_id).order_by("id")
         rows = rows.matching(operator_code=self.operator_code_filter, tag=self.tag_filter)
         return rows if self.filter is None else rows.where(filter_of(self.filter))
-
-    def end(self, state: str, *, why: str = "", now: datetime) -> None:
-        """Let nothing more be written to it; the caller saves."""
-        self.state, self.why, self.finished_at = state, why, now

@@ -48,6 +48,11 @@ class StoredFile(models.Model):
         FilePart.objects.bulk_create(parts)
         self.size += len(data)
 
+    def clear(self) -> None:
+        """Drop what was written; the caller saves the file itself."""
+        FilePart.objects.filter(file=self).delete()
+        self.size = 0
+
     def read(self, starts_at: int, size: int) -> bytes:
         """Return up to `size` bytes from this place on; fewer only where the file ends."""
         parts = FilePart.objects.filter(
@@ -83,3 +88,39 @@ class FilePart(models.Model):
 
     def __str__(self) -> str:
         return f"file {self.file_id} from {self.starts_at}"
+
+
+class Transfer(models.Model):
+    """A file of clients on its way in or out, a piece of work at a time: what imports and exports have in common.
+
+    `columns` is what the cells of a CSV file mean. `file` is none once it has served its time and was dropped.
+    """
+
+    WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
+    OPEN = (WAITING, RUNNING)
+
+    tenant = models.ForeignKey(Tenant, models.CASCADE, db_index=False)
+    file = models.ForeignKey(StoredFile, models.SET_NULL, null=True)
+    format = models.CharField(max_length=10)
+    columns = models.JSONField(default=list)
+    state = models.CharField(max_length=10, default=WAITING)
+    why = models.TextField(blank=True)
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    served_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self._meta.model_name} {self.pk}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something left to do."""
+        return self.state in Transfer.OPEN
+
+    def end(self, state: str, *, why: str = "", now: datetime) -> None:
+        """Let nothing more be done to it; the caller saves."""
+        self.state, self.why, self.finished_at = state, why, now

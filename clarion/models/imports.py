@@ -1,15 +1,14 @@
 """Clients that come in by a file: how far the reading is, and the rows that were refused."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any, Self
 
 from django.db import models
 from django.db.models import Min
 
 from clarion.lib.records import Form
-from clarion.models.files import StoredFile
-from clarion.models.tenants import Tenant, TenantRows
+from clarion.models.files import Transfer
+from clarion.models.tenants import TenantRows
 
 # Refused rows given out at once: of the longest, 6 MiB.
 REFUSALS_AT_ONCE = 100
@@ -29,29 +28,21 @@ class Imports(TenantRows["Import"]):
         return self.filter(id__in=oldest).order_by("served_at", "id")
 
 
-class Import(models.Model):
+class Import(Transfer):
     """One file of clients. Everything up to `position` is done: its rows are clients, or refusals.
 
     `position` (bytes) is where the next record begins, `line` its number; `is_inside` says that it stands within a
     line that is too long instead. `columns` is what the header's cells mean, in their order, once it was read.
     """
 
-    WAITING, RUNNING, DONE, FAILED, CANCELLED = "waiting", "running", "done", "failed", "cancelled"
-    OPEN = (WAITING, RUNNING)
+    CANCELLED = "cancelled"
 
-    tenant = models.ForeignKey(Tenant, models.CASCADE, db_index=False)
-    # None: it has served its time and was dropped, with the refused rows.
-    file = models.ForeignKey(StoredFile, models.SET_NULL, null=True)
     name = models.CharField(max_length=255)
     size = models.BigIntegerField()
-    format = models.CharField(max_length=10)
     encoding = models.CharField(max_length=40)
     delimiter = models.CharField(max_length=1)
     line_end = models.CharField(max_length=1)
     header = models.BinaryField(default=b"")
-    columns = models.JSONField(default=list)
-    state = models.CharField(max_length=10, default=WAITING)
-    why = models.TextField(blank=True)
     position = models.BigIntegerField(default=0)
     line = models.BigIntegerField(default=1)
     is_inside = models.BooleanField(default=False)
@@ -59,10 +50,6 @@ class Import(models.Model):
     updated = models.BigIntegerField(default=0)
     unchanged = models.BigIntegerField(default=0)
     refused = models.BigIntegerField(default=0)
-    created_at = models.DateTimeField()
-    started_at = models.DateTimeField(null=True)
-    served_at = models.DateTimeField()
-    finished_at = models.DateTimeField(null=True)
 
     objects = Imports.as_manager()
 
@@ -71,9 +58,6 @@ class Import(models.Model):
             models.Index(fields=["tenant", "id"], name="import_tenant"),
             models.Index(fields=["state", "tenant", "id"], name="import_open"),
         ]
-
-    def __str__(self) -> str:
-        return f"import {self.pk}"
 
     @property
     def form(self) -> Form:
@@ -89,10 +73,6 @@ class Import(models.Model):
     def progress(self) -> float:
         """How much of the file is read, from 0 to 1."""
         return 1.0 if self.state == Import.DONE else self.position / self.size
-
-    def end(self, state: str, *, why: str = "", now: datetime) -> None:
-        """Let no more be read of it; the caller saves."""
-        self.state, self.why, self.finished_at = state, why, now
 
 
 class Refusal(models.Model):

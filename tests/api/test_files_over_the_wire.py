@@ -105,3 +105,17 @@ def test_who_may_not_send_files_is_told_before_the_file_is_sent(hub: Hub) -> Non
 
     assert (status, problem["code"]) == (401, "not_identified")
     assert time.monotonic() - began < PATIENCE / 2
+
+
+def test_who_may_not_send_events_is_told_before_a_long_body_of_them_is_sent(hub: Hub) -> None:
+    """As much of it as any body may have is read; who asks is looked up before the rest."""
+    with socket.create_connection(("127.0.0.1", hub.port), timeout=PATIENCE) as connection:
+        connection.sendall(
+            b"POST /api/v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Authorization: Bearer ck_live_x\r\nContent-Length: %d\r\n\r\n" % (8 * MOST_IN_MEMORY)
+        )
+        connection.sendall(b"[" + b" " * MOST_IN_MEMORY)
+
+        status, problem = hear(connection)
+
+    assert (status, problem["code"]) == (401, "not_identified")

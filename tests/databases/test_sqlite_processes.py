@@ -27,7 +27,7 @@ from django.db import OperationalError, connection, transaction
 cursor = connection.cursor()
 """
 COUNT_UP = """
-for _ in range(100):
+for _ in range(200):
     with transaction.atomic():
         cursor.execute("SELECT n FROM count")
         n = cursor.fetchone()[0]
@@ -114,7 +114,7 @@ def test_four_processes_that_count_up_lose_nothing_and_are_never_locked_out(path
 
     assert complaints == ["", "", "", ""]
     with closing(sqlite3.connect(path)) as after:
-        assert after.execute("SELECT n FROM count").fetchone() == (400,)
+        assert after.execute("SELECT n FROM count").fetchone() == (800,)
 
 
 def test_a_process_waits_a_turn_or_two_beside_one_that_commits_back_to_back(path: Path) -> None:

@@ -19,13 +19,16 @@ def act(**plan: object) -> Figures:
     return carry_out(full, server=os.environ.get("CLARION_DATABASE_URL", ""), timeout=50)
 
 
-def test_random_kills_lose_nothing_and_double_at_most_what_was_in_flight() -> None:
-    figures = act(scene="kills", messages=800, kills=2, in_flight=32)
+@pytest.mark.parametrize(
+    ("messages", "kills"), [(800, 2), pytest.param(2_000, 3, marks=pytest.mark.thorough)]
+)
+def test_random_kills_lose_nothing_and_double_at_most_what_was_in_flight(messages: int, kills: int) -> None:
+    figures = act(scene="kills", messages=messages, kills=kills, in_flight=32)
 
     assert figures.breaches == []
     assert figures.lost == 0
     assert figures.hits > 0
-    assert figures.duplicates <= figures.bound == 2 * 32
+    assert figures.duplicates <= figures.bound == kills * 32
 
 
 @pytest.mark.thorough

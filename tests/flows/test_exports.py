@@ -94,6 +94,34 @@ def test_slices_add_up_to_everybody_there_was(
     assert len(text.splitlines()) == 9 + (kind == "csv")
 
 
+@pytest.mark.parametrize("later", [0, 2])
+def test_an_attribute_given_while_the_file_is_written_has_its_column(
+    tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch, later: int
+) -> None:
+    """The first client's row is written already, the last one's is not."""
+    monkeypatch.setattr(exports, "SLICE", {})
+    monkeypatch.setattr(exports, "SERVER_SLICE", 1)
+    monkeypatch.setattr(exports, "ROUND", 1)
+    people = [make(tenant, {"city": "Rome"}) for _ in range(3)]
+    row = exports.create(tenant, Wanted("csv"), now=clock())
+    while row.rows < 1:
+        assert exports.run_due(clock())
+        row.refresh_from_db()
+
+    people[later].describe({"city": "Rome", "shoes": "42"})
+    people[later].save()
+    while exports.run_due(clock()):
+        pass
+
+    row.refresh_from_db()
+    assert row.file is not None
+    header, *lines = cells(b"".join(row.file.pieces()))
+    assert (row.state, row.rows, len(lines)) == (Export.DONE, 3, 3)
+    # Who was written before is in the file as they were then.
+    assert any("shoes" in name for name in header) == (later == 2)
+    assert ("42" in lines[2]) == (later == 2)
+
+
 @pytest.mark.parametrize("kind", ["csv", "ndjson"])
 def test_progress_only_ever_grows(
     tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch, kind: str

@@ -45,7 +45,7 @@ def bring(tenant: Tenant, still_runs: StillRuns) -> Import:
     )
     with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
         task = progress.add_task("", total=row.size)
-        while row.state in Import.OPEN:
+        while row.is_open:
             time.sleep(LOOKS_EVERY)
             still_runs()
             row.refresh_from_db()
