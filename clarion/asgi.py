@@ -41,7 +41,7 @@ from clarion.lib.problems import Problem  # noqa: E402
 from clarion.lib.time_limit import TimeLimit  # noqa: E402
 
 # Whoever starts the web process by hand passes no check of Django's commands.
-for _problem in checks.development_mode(None):
+for _problem in checks.reasons_not_to_start():
     raise SystemExit(f"{_problem.msg} {_problem.hint}")
 
 # A page that computes shares the interpreter with the fast lane, and hands it over this often, s. With Python's own
