@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
@@ -16,6 +17,11 @@ def read(text: str) -> Any:
     :raises RecursionError: nested more deeply than the interpreter goes
     """
     return _DECODER.decode(text)
+
+
+def reader(**hooks: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a `read` to which numbers are what `parse_int` and `parse_float` make of their digits."""
+    return _Decoder(**hooks).decode
 
 
 def is_broken(text: str) -> bool:
@@ -38,4 +44,9 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_no_constant)
+class _Decoder(json.JSONDecoder):
+    def __init__(self, **hooks: Callable[[str], Any]) -> None:
+        super().__init__(object_pairs_hook=_members, parse_constant=_no_constant, **hooks)
+
+
+_DECODER = _Decoder()
