@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+# What makes a number of its digits; None: Python's own.
+Number = Callable[[str], Any] | None
+
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
@@ -16,12 +19,18 @@ def read(text: str) -> Any:
         says which, without more of the text than a name
     :raises RecursionError: nested more deeply than the interpreter goes
     """
-    return _DECODER.decode(text)
+    return _READ(text)
 
 
-def reader(**hooks: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Return a `read` to which numbers are what `parse_int` and `parse_float` make of their digits."""
-    return _Decoder(**hooks).decode
+def reader(*, parse_int: Number = None, parse_float: Number = None) -> Callable[[str], Any]:
+    """Return a `read` to which numbers are what these make of their digits."""
+    decoder = json.JSONDecoder(
+        object_pairs_hook=_members,
+        parse_constant=_no_constant,
+        parse_int=parse_int,
+        parse_float=parse_float,
+    )
+    return decoder.decode
 
 
 def is_broken(text: str) -> bool:
@@ -44,9 +53,4 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number")
 
 
-class _Decoder(json.JSONDecoder):
-    def __init__(self, **hooks: Callable[[str], Any]) -> None:
-        super().__init__(object_pairs_hook=_members, parse_constant=_no_constant, **hooks)
-
-
-_DECODER = _Decoder()
+_READ = reader()
