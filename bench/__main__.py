@@ -102,6 +102,12 @@ def _intake(database: str, environment: dict[str, str], sizes: Sizes) -> list[Fi
     )
 
 
+def _log(database: str, environment: dict[str, str], sizes: Sizes) -> list[Figure]:
+    with running_web(environment) as (port, pid):
+        numbers = map(str, (sizes.events, port, pid, sizes.asks))
+        return heard(run(environment, "-m", "bench.measures.log", *numbers))
+
+
 def _dispatch(database: str, environment: dict[str, str], sizes: Sizes) -> list[Figure]:
     with ExitStack() as stack:
         url, pid = stack.enter_context(running_sandbox(environment))
@@ -118,7 +124,7 @@ def _dispatch(database: str, environment: dict[str, str], sizes: Sizes) -> list[
         )
 
 
-MEASURES = {"intake": _intake, "million": _a_million, "files": _files, "dispatch": _dispatch}
+MEASURES = {"intake": _intake, "log": _log, "million": _a_million, "files": _files, "dispatch": _dispatch}
 
 
 def _name(environment: dict[str, str]) -> str:
