@@ -75,6 +75,19 @@ class Settings(BaseSettings):
         ge=0,
         description="How long SIGTERM waits for sends under way, s (below the usual 30 s of a kill).",
     )
+    credit_days: float = Field(
+        # Klaviyo's default for clicked and opened e-mails: long enough for a decision, too short for a habit.
+        5.0,
+        gt=0,
+        description="A purchase is put down to the last click, else the last open, of the days before it.",
+    )
+    machine_seconds: float = Field(
+        # Scanners were seen to follow links up to 12 s after a mail came (resend/resend-node#901), most within 5 s.
+        # Who reads that fast is taken for one, and nothing but a figure is lost.
+        15.0,
+        ge=0,
+        description="What is opened or clicked so soon after its delivery was opened or clicked by a machine, s.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
     log_format: Literal["auto", "json", "text"] = Field(
         "auto", description="auto: text on a terminal, JSON lines elsewhere."

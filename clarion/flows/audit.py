@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, F, Q, QuerySet, Window
+from django.db.models import Count, F, Model, Q, QuerySet, Window
 
-from clarion.models import Mailing, MailingCount, Message, State, Worker
+from clarion.models import Engagement, EngagementCount, Mailing, MailingCount, Message, State, Worker
+from clarion.models.engagements import BY_MACHINE, REVENUE, Kind
 from clarion.models.outgoing import OPEN_STATES
 
 # A due row that nobody touched for this long is not merely waiting for its turn to be written down.
@@ -31,7 +32,7 @@ class Finding:
 
 def run(now: datetime) -> list[Finding]:
     """Check every promise about accounts; an empty list is the proof that they hold."""
-    return [*_counters(), *_overdue(now), *_orphans(), *_materialised()]
+    return [*_counters(), *_engagements(), *_overdue(now), *_orphans(), *_materialised()]
 
 
 def _counters() -> Iterator[Finding]:
@@ -44,22 +45,56 @@ def _counters() -> Iterator[Finding]:
         )
 
 
+def _engagements() -> Iterator[Finding]:
+    """So do the counters of what was opened, clicked and paid."""
+    for mailing, what, currency, there, kept in _engagement_differences():
+        yield Finding(
+            "engagement",
+            f"mailing {mailing}: {kept} counted as {what} {currency}".rstrip() + f", {there} are there",
+            (mailing,),
+        )
+
+
 def _differences() -> list[tuple[Any, ...]]:
-    """Return (mailing, state, reason, rows, counter) wherever the last two differ.
+    """Return (mailing, state, reason, rows, counter) wherever the last two differ."""
+    name = connection.ops.quote_name
+    key = ", ".join(map(name, ("mailing_id", "state", "reason")))
+    rows = f"SELECT {key}, COUNT(*) AS there FROM {name(Message._meta.db_table)} GROUP BY {key}"  # noqa: S608
+    return _compared(MailingCount, ("mailing_id", "state", "reason"), rows)
+
+
+def _engagement_differences() -> list[tuple[Any, ...]]:
+    """Return (mailing, what, currency, rows, counter) wherever the last two differ."""
+    name = connection.ops.quote_name
+    table = name(Engagement._meta.db_table)
+    machines = " ".join(f"WHEN kind = '{kind}' THEN '{what}'" for kind, what in BY_MACHINE.items())
+    what = f"CASE WHEN NOT is_machine THEN kind {machines} ELSE kind END"
+    bought = f"kind = '{Kind.PURCHASED}'"
+    rows = (
+        f"SELECT mailing_id, {what} AS what, '' AS currency, COUNT(DISTINCT message_id) AS there FROM {table} "  # noqa: S608
+        f"WHERE NOT {bought} GROUP BY mailing_id, {what} "
+        f"UNION ALL SELECT mailing_id, kind, currency, COUNT(*) FROM {table} "
+        f"WHERE {bought} GROUP BY mailing_id, kind, currency "
+        f"UNION ALL SELECT mailing_id, '{REVENUE}', currency, COALESCE(SUM(amount), 0) FROM {table} "
+        f"WHERE {bought} GROUP BY mailing_id, currency"
+    )
+    return _compared(EngagementCount, ("mailing_id", "what", "currency"), rows)
+
+
+def _compared(counters: type[Model], key: tuple[str, str, str], counted: str) -> list[tuple[Any, ...]]:
+    """Return the keys of counters with what is counted (a SELECT of key and `there`) and kept, where these differ.
 
     One statement, because each has a snapshot of its own: in two, whatever a worker moves in between is a false
     alarm.
     """
     name = connection.ops.quote_name
-    key = ", ".join(map(name, ("mailing_id", "state", "reason")))
-    count, x = name("count"), name("x")
-    there, kept = name("there"), name("kept")
-    message, counter = name(Message._meta.db_table), name(MailingCount._meta.db_table)
+    keys, x = ", ".join(map(name, key)), name("x")
+    there, kept, count = name("there"), name("kept"), name("count")
     sql = (
-        f"SELECT {key}, SUM({there}), SUM({kept}) FROM ("  # noqa: S608 - names of ours, no values
-        f"SELECT {key}, COUNT(*) AS {there}, 0 AS {kept} FROM {message} GROUP BY {key} "
-        f"UNION ALL SELECT {key}, 0, {count} FROM {counter}"
-        f") {x} GROUP BY {key} HAVING SUM({there}) <> SUM({kept}) ORDER BY {key}"
+        f"SELECT {keys}, SUM({there}), SUM({kept}) FROM ("  # noqa: S608 - names of ours, no values
+        f"SELECT {keys}, {there}, 0 AS {kept} FROM ({counted}) {name('c')} "
+        f"UNION ALL SELECT {keys}, 0, {count} FROM {name(counters._meta.db_table)}"
+        f") {x} GROUP BY {keys} HAVING SUM({there}) <> SUM({kept}) ORDER BY {keys}"
     )
     with connection.cursor() as cursor:
         cursor.execute(sql)

@@ -5,7 +5,9 @@ what leaves, whose states have one function (`moves.move`). No business decision
 """
 
 from clarion.models.accounts import GatewayAccount, Lane
+from clarion.models.consents import Consent, Suppression
 from clarion.models.customers import Customer
+from clarion.models.engagements import Engagement, EngagementCount
 from clarion.models.events import Event, EventHead
 from clarion.models.exports import Export
 from clarion.models.files import FilePart, StoredFile
@@ -19,7 +21,10 @@ from clarion.models.workers import Worker
 __all__ = [
     "ApiKey",
     "Attempt",
+    "Consent",
     "Customer",
+    "Engagement",
+    "EngagementCount",
     "Event",
     "EventHead",
     "Export",
@@ -34,6 +39,7 @@ __all__ = [
     "Refusal",
     "State",
     "StoredFile",
+    "Suppression",
     "Tenant",
     "Worker",
 ]

@@ -4,19 +4,25 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from clarion.gateways import channel_of
 from clarion.lib.texts import BadText, CannotRender, compile_text
 from clarion.lib.zones import find_zone
 from clarion.models import Customer, Mailing, State
 from clarion.models.bulk import read_rows
+from clarion.models.consents import MessageClass
 from clarion.models.customers import TEXT_NAMES
 from clarion.models.outgoing import Held, Reason
+from clarion.models.permissions import Asked, refusals
 
 # A send starts at least this long before its deadline: less is not enough for a slow sender to take it in time.
 LEAST_TIME = timedelta(seconds=2)
 # What it reads of a mailing.
-_ASKED = ("state", "paused_at", "text", "ends_at", "local_from", "local_until", "tenant__timezone")
+_ASKED = (
+    *("state", "paused_at", "text", "ends_at", "local_from", "local_until", "test_of_id"),
+    *("tenant__timezone", "account__gateway"),
+)
 
 
 class Due(NamedTuple):
@@ -61,17 +67,51 @@ def ask(rows: Sequence[Due], *, now: datetime) -> list[Verdict]:
     """Return one verdict per row, in order. Reads what it needs in one query per kind, however many rows."""
     if not rows:
         return []
-    read = Mailing.objects.select_related("tenant").only(*_ASKED)
+    read = Mailing.objects.select_related("tenant", "account").only(*_ASKED)
     mailings = read.in_bulk({row.held.owner_id for row in rows})
     customers = _customers({row.customer_id for row in rows})
-    return [_verdict(row, mailings[row.held.owner_id], customers.get(row.customer_id), now) for row in rows]
+    refused = _refused(rows, mailings, customers)
+    return [
+        _verdict(
+            row, mailings[row.held.owner_id], customers.get(row.customer_id), refused.get(row.held.id), now
+        )
+        for row in rows
+    ]
 
 
 def is_too_late(deadline_at: datetime, now: datetime) -> bool:
     return now + LEAST_TIME > deadline_at
 
 
-def _verdict(row: Due, mailing: Mailing, customer: Mapping[str, object] | None, now: datetime) -> Verdict:
+def _refused(
+    rows: Sequence[Due], mailings: Mapping[int, Mailing], customers: Mapping[int, Mapping[str, Any]]
+) -> dict[int, str]:
+    """Return for the ids of those who may not be written to, why."""
+    channels = {key: channel_of(mailing.account.gateway) for key, mailing in mailings.items()}
+    known = [row for row in rows if row.customer_id in customers]
+    asked = []
+    for row in known:
+        mailing, customer = mailings[row.held.owner_id], customers[row.customer_id]
+        # Shown to somebody else, a message is not to the customer whose text it has.
+        is_for_them = mailing.test_of_id is None or row.address == customer["phone"]
+        asked.append(
+            Asked(
+                row.held.tenant_id,
+                row.customer_id,
+                customer["external_id"],
+                row.address,
+                channels[row.held.owner_id],
+                # All that mailings send; what an order or a parcel is about has another way out.
+                MessageClass.MARKETING,
+                is_for_them,
+            )
+        )
+    return {row.held.id: reason for row, reason in zip(known, refusals(asked), strict=True) if reason}
+
+
+def _verdict(
+    row: Due, mailing: Mailing, customer: Mapping[str, object] | None, refused: str | None, now: datetime
+) -> Verdict:
     if mailing.state == Mailing.CANCELLED:
         return Stop(row, State.CANCELLED, Reason.MAILING_CANCELLED)
     if customer is None:
@@ -81,6 +121,8 @@ def _verdict(row: Due, mailing: Mailing, customer: Mapping[str, object] | None, 
         is_over = mailing.hours is None or is_too_late(mailing.ends_at, now)
         reason = Reason.WINDOW_OVER if is_over else Reason.NO_LOCAL_HOURS
         return Stop(row, State.EXPIRED, reason, columns=columns)
+    if refused:
+        return Stop(row, State.SKIPPED, refused, columns=columns)
     if mailing.paused_at is not None:
         # Resuming sets it free; should nobody resume, its deadline does.
         return Stop(row, State.WAITING, Reason.PAUSED, row.deadline_at, columns)
@@ -118,7 +160,7 @@ def _hours(mailing: Mailing, zone: str, now: datetime) -> tuple[datetime, dateti
     return hours.open_for(LEAST_TIME, now, place)
 
 
-def _customers(ids: set[int]) -> dict[int, dict[str, object]]:
+def _customers(ids: set[int]) -> dict[int, dict[str, Any]]:
     """Return what texts may say of these customers; one who was deleted is not among them."""
     names = (*TEXT_NAMES, "zone")
     rows = (dict(zip(names, row, strict=True)) for row in read_rows(Customer, names, ids))
