@@ -1,17 +1,29 @@
 """The ledger of consent and suppression: what mail events add to it, and what it says about somebody."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from django.db.models import Max, Min
 
 from clarion.flows.events import find_customer, refs_of
 from clarion.flows.mail_events import Told
 from clarion.flows.mail_ties import EMAIL, Mail
 from clarion.models import Consent, Customer, Suppression, Tenant
-from clarion.models.consents import LedgerRow, LedgerRows, MessageClass, Say, Suppressed, standing
+from clarion.models.consents import (
+    LedgerRow,
+    LedgerRows,
+    MessageClass,
+    Said,
+    Say,
+    Suppressed,
+    Suppressions,
+    standing,
+)
 from clarion.models.customers import number_in
 from clarion.models.engagements import Kind
+from clarion.models.permissions import Asked, refusals
 
 # Who says it, where nobody has a name: the person themselves, or the provider that the mail came back to.
 RECIPIENT, PROVIDER = "recipient", "provider"
@@ -89,33 +101,64 @@ class Holding:
     because: str
 
 
-def about(tenant: Tenant, ref: str) -> tuple[Customer | None, LedgerRows[Consent], LedgerRows[Suppression]]:
-    """Return whom a reference means, what they said, and what nothing is sent to because of them."""
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whom a reference means, and what the ledger has about them: what they said, and what closes their channels."""
+
+    tenant: Tenant
+    ref: str
+    customer: Customer | None
+    history: LedgerRows[Consent]
+    suppressions: Suppressions
+
+    @property
+    def is_known(self) -> bool:
+        return self.customer is not None or self.history.exists() or self.suppressions.exists()
+
+    def holding(self) -> list[Holding]:
+        """Tell what holds now, by channel and class. Where nothing was said or found out, nothing is told.
+
+        The answers are the gate's own, so they cannot differ from what the next message will be told.
+        """
+        lines = self.history.values_list("channel", "message_class", "verdict").annotate(at=Max("at"))
+        said = [Said._make(line) for line in lines.order_by()]
+        stops = dict(self.suppressions.values_list("channel").annotate(at=Min("at")).order_by())
+        told = [
+            (channel, each, since)
+            for channel in sorted({*stops, *(line.channel for line in said)})
+            for each in (MessageClass.MARKETING, MessageClass.TRANSACTIONAL)
+            if (since := stops.get(channel) or _since(said, channel, each)) is not None
+        ]
+        reasons = refusals([self._asked(channel, each) for channel, each, _ in told])
+        return [
+            Holding(channel, each, not reason, since, reason or Say.OPT_IN)
+            for (channel, each, since), reason in zip(told, reasons, strict=True)
+        ]
+
+    def _asked(self, channel: str, message_class: str) -> Asked:
+        person = self.customer
+        if person is None:
+            return Asked(self.tenant.pk, number_in(self.ref) or 0, self.ref, "", channel, message_class)
+        return Asked(self.tenant.pk, person.pk, person.external_id, person.phone, channel, message_class)
+
+
+def about(tenant: Tenant, ref: str) -> Person:
+    """Return what the ledger has about whoever goes by this reference."""
     customer = find_customer(tenant, ref)
     refs = refs_of(tenant, ref, customer)
-    return (
-        customer,
-        Consent.objects.of(tenant).about(refs, customer),
-        Suppression.objects.of(tenant).about(refs, customer),
-    )
+    suppressions = Suppression.objects.of(tenant).in_force()
+    of_person = suppressions.filter(address="").about(refs, customer)
+    if customer is not None:
+        # One of an address is about whoever has it now.
+        of_person |= suppressions.filter(address=customer.phone)
+    history = Consent.objects.of(tenant).about(refs, customer)
+    return Person(tenant, ref, customer, history, of_person)
 
 
-def holding(history: Sequence[Consent], suppressions: Sequence[Suppression]) -> Iterator[Holding]:
-    """Tell what holds now, by channel and class: what the gate would answer. Where nothing was said, nothing is told."""
-    channels = sorted({row.channel for row in [*history, *suppressions]})
-    for channel in channels:
-        stop = (
-            min((row.at, row.reason) for row in suppressions if row.channel == channel)
-            if any(row.channel == channel for row in suppressions)
-            else None
-        )
-        for each in (MessageClass.MARKETING, MessageClass.TRANSACTIONAL):
-            lines = [row.said for row in history if row.channel == channel]
-            last = standing(line for line in lines if line.message_class in (each, MessageClass.ALL))
-            if stop is not None:
-                yield Holding(channel, each, False, *stop)
-            elif last is not None:
-                yield Holding(channel, each, last.verdict == Say.OPT_IN, last.at, last.verdict)
+def _since(said: Sequence[Said], channel: str, message_class: str) -> datetime | None:
+    classes = (message_class, MessageClass.ALL)
+    last = standing(line for line in said if line.channel == channel and line.message_class in classes)
+    return last.at if last is not None else None
 
 
 def _fresh(rows: LedgerRows[Any], told: Sequence[Told]) -> list[Told]:
