@@ -1,7 +1,7 @@
 """The one question to the ledger: may this person get this class of message on this channel now?
 
-Asked for all who are due in a round at once, in a statement for each kind of row, written out for the reason that
-`bulk.lock_rows` is: it is a part of every message's way out.
+It is a part of every message's way out. So whoever reads customers anyway is told with them whom the ledger mentions
+(`MENTIONED`), and asks about these alone: all of a round at once, in a statement for each kind of row.
 """
 
 from collections import defaultdict
@@ -36,6 +36,24 @@ class _Line(NamedTuple):
     ref: str
     address: str
     said: Said
+
+
+def _mentions(model: type[models.Model], always: str, *conditions: str) -> list[str]:
+    table = model._meta.db_table
+    return [f"EXISTS (SELECT 1 FROM {table} l WHERE {each} AND {always})" for each in conditions]
+
+
+# Whether a row of the ledger may keep something from a customer, or from the address that they have now: 1 or 0. Each
+# is one look into an index.
+_OUT, _IN_FORCE = f"l.verdict = '{Say.OPT_OUT}'", "l.lifted_at IS NULL"
+_OF_ID = "l.customer_id = clarion_customer.id"
+_OF_REF = "l.ref = clarion_customer.external_id AND l.tenant_id = clarion_customer.tenant_id"
+_OF_ADDRESS = "l.address = clarion_customer.phone AND l.tenant_id = clarion_customer.tenant_id"
+_MENTIONS = [
+    *_mentions(Consent, _OUT, _OF_ID, _OF_REF),
+    *_mentions(Suppression, _IN_FORCE, _OF_ID, _OF_REF, _OF_ADDRESS),
+]
+MENTIONED = f"CASE WHEN {' OR '.join(_MENTIONS)} THEN 1 ELSE 0 END"
 
 
 def refusals(asked: Sequence[Asked]) -> list[str]:

@@ -14,7 +14,7 @@ from clarion.models.bulk import read_rows
 from clarion.models.consents import MessageClass
 from clarion.models.customers import TEXT_NAMES
 from clarion.models.outgoing import Held, Reason
-from clarion.models.permissions import Asked, refusals
+from clarion.models.permissions import MENTIONED, Asked, refusals
 
 # A send starts at least this long before its deadline: less is not enough for a slow sender to take it in time.
 LEAST_TIME = timedelta(seconds=2)
@@ -69,8 +69,8 @@ def ask(rows: Sequence[Due], *, now: datetime) -> list[Verdict]:
         return []
     read = Mailing.objects.select_related("tenant", "account").only(*_ASKED)
     mailings = read.in_bulk({row.held.owner_id for row in rows})
-    customers = _customers({row.customer_id for row in rows})
-    refused = _refused(rows, mailings, customers)
+    customers, mentioned = _customers({row.customer_id for row in rows})
+    refused = _refused(_in_question(rows, customers, mentioned), mailings, customers)
     return [
         _verdict(
             row, mailings[row.held.owner_id], customers.get(row.customer_id), refused.get(row.held.id), now
@@ -83,30 +83,39 @@ def is_too_late(deadline_at: datetime, now: datetime) -> bool:
     return now + LEAST_TIME > deadline_at
 
 
+def _in_question(
+    rows: Sequence[Due], customers: Mapping[int, Mapping[str, Any]], mentioned: set[int]
+) -> list[Due]:
+    """Return the rows that the ledger has to be asked about: it mentions their customer, or their address may differ."""
+    return [
+        row
+        for row in rows
+        if row.customer_id in mentioned
+        or (row.customer_id in customers and row.address != customers[row.customer_id]["phone"])
+    ]
+
+
 def _refused(
     rows: Sequence[Due], mailings: Mapping[int, Mailing], customers: Mapping[int, Mapping[str, Any]]
 ) -> dict[int, str]:
     """Return for the ids of those who may not be written to, why."""
-    channels = {key: channel_of(mailing.account.gateway) for key, mailing in mailings.items()}
-    known = [row for row in rows if row.customer_id in customers]
     asked = []
-    for row in known:
+    for row in rows:
         mailing, customer = mailings[row.held.owner_id], customers[row.customer_id]
-        # Shown to somebody else, a message is not to the customer whose text it has.
-        is_for_them = mailing.test_of_id is None or row.address == customer["phone"]
         asked.append(
             Asked(
-                row.held.tenant_id,
-                row.customer_id,
-                customer["external_id"],
-                row.address,
-                channels[row.held.owner_id],
+                tenant_id=row.held.tenant_id,
+                customer_id=row.customer_id,
+                external_id=customer["external_id"],
+                address=row.address,
+                channel=channel_of(mailing.account.gateway),
                 # All that mailings send; what an order or a parcel is about has another way out.
-                MessageClass.MARKETING,
-                is_for_them,
+                message_class=MessageClass.MARKETING,
+                # Shown to somebody else, a message is not to the customer whose text it has.
+                is_for_them=mailing.test_of_id is None or row.address == customer["phone"],
             )
         )
-    return {row.held.id: reason for row, reason in zip(known, refusals(asked), strict=True) if reason}
+    return {row.held.id: reason for row, reason in zip(rows, refusals(asked), strict=True) if reason}
 
 
 def _verdict(
@@ -160,8 +169,14 @@ def _hours(mailing: Mailing, zone: str, now: datetime) -> tuple[datetime, dateti
     return hours.open_for(LEAST_TIME, now, place)
 
 
-def _customers(ids: set[int]) -> dict[int, dict[str, Any]]:
-    """Return what texts may say of these customers; one who was deleted is not among them."""
+def _customers(ids: set[int]) -> tuple[dict[int, dict[str, Any]], set[int]]:
+    """Return what texts may say of these customers, and whom the ledger mentions; who was deleted is not there."""
     names = (*TEXT_NAMES, "zone")
-    rows = (dict(zip(names, row, strict=True)) for row in read_rows(Customer, names, ids))
-    return {row["id"]: {**row, "attributes": json.loads(row["attributes"])} for row in rows}
+    found, mentioned = {}, set()
+    for *values, is_mentioned in read_rows(Customer, names, ids, MENTIONED):
+        row = dict(zip(names, values, strict=True))
+        row["attributes"] = json.loads(row["attributes"])
+        found[row["id"]] = row
+        if is_mentioned:
+            mentioned.add(row["id"])
+    return found, mentioned
