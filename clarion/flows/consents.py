@@ -49,9 +49,9 @@ class Additions:
         rows: list[LedgerRow] = [*self.consents, *self.suppressions]
         return {row.customer_id for row in rows if row.customer_id is not None}
 
-    def store(self) -> None:
-        Consent.objects.bulk_create(self.consents)
-        Suppression.objects.bulk_create(self.suppressions)
+    def store(self, tenant: Tenant) -> None:
+        Consent.objects.of(tenant).bulk_create(self.consents)
+        Suppression.objects.of(tenant).bulk_create(self.suppressions)
 
 
 def additions(

@@ -74,7 +74,7 @@ def person_id(ref: str, people: Mapping[str, Customer]) -> int | None:
 
 def _by_number(tenant: Tenant, named: Iterable[Told]) -> list[Mail]:
     numbers = {each.message_number for each in named if each.message_number is not None}
-    rows = Message.objects.of(tenant).filter(pk__in=numbers) if numbers else Message.objects.none()
+    rows = Message.objects.of(tenant).filter(pk__in=numbers)
     return [Mail._make(row) for row in rows.values_list(*_COLUMNS)]
 
 

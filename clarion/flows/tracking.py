@@ -53,8 +53,8 @@ def apply(tenant: Tenant, events: Sequence[Event], now: datetime) -> None:
     fresh = [each for each in told if each.seq not in known]
     shifts = _keep(tenant, [each for each in fresh if each.seq in mails], mails)
     shifts.update(_credit(tenant, [each for each in fresh if each.seq not in mails], people))
-    EngagementCount.objects.shift(shifts)
-    ledger.store()
+    EngagementCount.objects.of(tenant).shift(shifts)
+    ledger.store(tenant)
     log.info(
         "mail_events_read",
         tenant=tenant.name,

@@ -10,8 +10,10 @@ from clarion.flows import events, tracking
 from clarion.flows.event_forms import mail_event
 from clarion.flows.events import Arrival
 from clarion.lib.times import wire_time
-from clarion.models import Event, Mailing, Message, State, Tenant
+from clarion.models import Customer, Event, Mailing, Message, State, Tenant
+from clarion.models.consents import MessageClass
 from clarion.models.moves import Move, move
+from clarion.models.permissions import Asked, refusals
 from tests.conftest import Clock
 
 _names = count(1)
@@ -63,3 +65,9 @@ def tell(tenant: Tenant, kind: str, customer: Any, at: datetime, **members: Any)
     event = told(tenant, kind, customer, at, **members)
     read(tenant, event, now=at)
     return event
+
+
+def may(customer: Customer, channel: str = "email", message_class: str = MessageClass.MARKETING) -> str:
+    """Ask the gate's question about one customer; an empty text is yes."""
+    row = (customer.tenant_id, customer.pk, customer.external_id, customer.phone, channel, message_class)
+    return refusals([Asked(*row)])[0]

@@ -1,15 +1,13 @@
 """Tracking: which message an event is about, what it counts for, and that reading it again changes nothing."""
 
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from clarion.flows import accounts, audit, test_sends
 from clarion.models import Engagement, EngagementCount, Message, State, Tenant
-from clarion.models.engagements import Kind, money
-from clarion.models.outgoing import Reason
+from clarion.models.engagements import Kind
 from tests.conftest import Clock
 from tests.factories import make_customer, make_mailing
 from tests.flows.mails import read, sent_to, tell, told
@@ -216,146 +214,3 @@ def test_queries_are_by_the_slice(tenant: Tenant, clock: Clock, django_assert_ma
         read(tenant, *events, now=clock())
 
     assert Engagement.objects.count() == 240
-
-
-def test_delivered_and_bounced_move_the_message_and_its_counters(tenant: Tenant, clock: Clock) -> None:
-    delivered, bounced = sent_to(due_messages(tenant, clock, 2), clock)
-
-    tell(tenant, "email_delivered", delivered.customer_id, clock(), email_id=delivered.pk)
-    tell(tenant, "email_bounce", bounced.customer_id, clock(), email_id=bounced.pk, status="5.1.1")
-
-    assert state(delivered) == (State.DELIVERED, "")
-    assert state(bounced) == (State.UNDELIVERED, Reason.BOUNCED)
-    assert bounced.code == "5.1.1"
-    assert dict(delivered.mailing.counts.by_state()) == {State.DELIVERED: 1, State.UNDELIVERED: 1}
-    assert audit.run(clock()) == []
-
-
-@pytest.mark.parametrize("early", [State.SENDING, State.UNKNOWN])
-def test_what_comes_before_our_own_answer_counts_as_well(tenant: Tenant, clock: Clock, early: str) -> None:
-    delivered, bounced = sent_to(due_messages(tenant, clock, 2), clock, state=early)
-
-    tell(tenant, "email_delivered", delivered.customer_id, clock(), email_id=delivered.pk)
-    tell(tenant, "email_bounce", bounced.customer_id, clock(), email_id=bounced.pk)
-
-    assert state(delivered) == (State.DELIVERED, "")
-    assert state(bounced) == (State.UNDELIVERED, Reason.BOUNCED)
-    assert delivered.finished_at == bounced.finished_at == clock()
-    assert dict(delivered.mailing.counts.by_state()) == {State.DELIVERED: 1, State.UNDELIVERED: 1}
-
-
-@pytest.mark.parametrize(("first", "second"), [("bounce", "delivered"), ("delivered", "bounce")])
-def test_the_first_word_on_arrival_counts(
-    tenant: Tenant, clock: Clock, message: Message, first: str, second: str
-) -> None:
-    tell(tenant, f"email_{first}", message.customer_id, clock(), email_id=message.pk)
-    after = state(message)
-    tell(tenant, f"email_{second}", message.customer_id, clock(), email_id=message.pk)
-
-    assert state(message) == after
-    assert message.engagements.count() == 2
-
-
-def test_a_message_that_waits_or_is_over_stays_where_it_is(tenant: Tenant, clock: Clock) -> None:
-    waiting = due_messages(tenant, clock).message_set.get()
-
-    tell(tenant, "email_delivered", waiting.customer_id, clock(), email_id=waiting.pk)
-
-    assert state(waiting) == (State.WAITING, "")
-    assert kinds(waiting) == [Kind.DELIVERED]
-
-
-@pytest.mark.parametrize(
-    "members",
-    [
-        *({"bounce_type": "Soft"}, {"type": "transient"}, {"severity": "temporary"}, {"code": 450}),
-        *({"status": "4.2.2"}, {"diagnostic_code": "smtp; 451 try again later"}),
-        {"bounce_type": "soft", "code": 550},
-    ],
-)
-def test_a_soft_bounce_is_only_noted(
-    tenant: Tenant, clock: Clock, message: Message, members: dict[str, Any]
-) -> None:
-    tell(tenant, "email_bounce", message.customer_id, clock(), email_id=message.pk, **members)
-
-    assert kinds(message) == [Kind.DEFERRED]
-    assert state(message) == (State.ACCEPTED, "")
-    assert not tenant.suppression_set.exists()
-
-
-@pytest.mark.parametrize(
-    "members", [{}, {"type": "bounce"}, {"code": "550 5.1.1"}, {"bounce_type": "hard", "code": 450}]
-)
-def test_any_other_bounce_is_a_hard_one(
-    tenant: Tenant, clock: Clock, message: Message, members: dict[str, Any]
-) -> None:
-    tell(tenant, "email_bounce", message.customer_id, clock(), email_id=message.pk, **members)
-
-    assert kinds(message) == [Kind.BOUNCED]
-    assert tenant.suppression_set.get().address == message.address
-
-
-def test_haste_is_a_machines(tenant: Tenant, clock: Clock, message: Message) -> None:
-    tell(tenant, "email_delivered", message.customer_id, clock(), email_id=message.pk)
-    for seconds in (-3, 14, 16):
-        at = clock() + timedelta(seconds=seconds)
-        tell(tenant, "email_click", message.customer_id, at, email_id=message.pk)
-
-    marks = message.engagements.filter(kind=Kind.CLICKED).order_by("at").values_list("is_machine", flat=True)
-    assert list(marks) == [True, True, False]
-    assert counted(message) == {"delivered": 1, "machine_clicked": 1, "clicked": 1}
-
-
-def test_without_a_word_of_delivery_haste_counts_from_the_acceptance(
-    tenant: Tenant, clock: Clock, message: Message
-) -> None:
-    tell(tenant, "email_open", message.customer_id, clock() - LATER, email_id=message.pk)
-
-    assert message.engagements.get().is_machine
-
-
-def test_a_clock_that_is_years_behind_makes_nobody_a_machine(
-    tenant: Tenant, clock: Clock, message: Message
-) -> None:
-    tell(tenant, "email_open", message.customer_id, clock() - timedelta(days=900), email_id=message.pk)
-
-    assert not message.engagements.get().is_machine
-
-
-def test_a_known_scanner_is_a_machine_whenever_it_comes(
-    tenant: Tenant, clock: Clock, message: Message
-) -> None:
-    names: dict[str, Any] = {"email_id": message.pk}
-    tell(tenant, "email_click", message.customer_id, clock(), user_agent="Barracuda Sentinel (EE)", **names)
-    tell(tenant, "email_click", message.customer_id, clock(), ip="209.222.82.7", **names)
-    tell(tenant, "email_open", message.customer_id, clock(), user_agent="Mozilla/5.0", **names)
-    proxy = "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)"
-    tell(tenant, "email_open", message.customer_id, clock(), user_agent=proxy, **names)
-
-    assert counted(message) == {"machine_clicked": 1, "machine_opened": 1, "opened": 1}
-
-
-@pytest.mark.parametrize(
-    "odd", [{"user_agent": 7, "ip": []}, {"ip": "not an address"}, {"user_agent": "x" * 9000}]
-)
-def test_odd_members_say_nothing(tenant: Tenant, clock: Clock, message: Message, odd: dict[str, Any]) -> None:
-    tell(tenant, "email_open", message.customer_id, clock(), email_id=message.pk, **odd)
-
-    assert not message.engagements.get().is_machine
-
-
-def test_money_is_exact(tenant: Tenant, clock: Clock, message: Message) -> None:
-    names: dict[str, Any] = {"email_id": message.pk}
-    for amount in (0.1, "0.2", "19.999", 10**15, "1e-30"):
-        tell(tenant, "purchase", message.customer_id, clock(), amount=amount, currency="eur", **names)
-    tell(tenant, "purchase", message.customer_id, clock(), amount=7, **names)
-
-    assert counted(message) == {
-        "purchased EUR": 5,
-        "revenue EUR": 202_990,
-        "purchased": 1,
-        "revenue": 70_000,
-    }
-    assert money(202_990) == Decimal("20.299")
-    assert str(money(125_000)) == "12.50"
-    assert message.engagements.filter(amount=None).count() == 1
