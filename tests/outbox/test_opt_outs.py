@@ -4,16 +4,16 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
-from clarion.flows import audit
+from clarion.flows import audit, tracking
 from clarion.models import Message, State, Tenant
 from clarion.models.outgoing import Reason
 from clarion.outbox.cycle import Outbox
 from clarion.sandbox import RunningSender
 from tests.conftest import Clock
 from tests.flows.mails import read, tell, told
-from tests.outbox.rounds import due_messages, settle
+from tests.outbox.rounds import PATIENCE, due_messages, settle
 
 
 @pytest.mark.django_db
@@ -38,11 +38,11 @@ def test_who_opts_out_between_two_rounds_gets_nothing_any_more(
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("probe")
+@pytest.mark.parametrize("count", [100, pytest.param(1_000, marks=pytest.mark.thorough)])
 def test_nothing_begins_after_an_opt_out_is_committed(
-    tenant: Tenant, clock: Clock, open_outbox: Callable[..., Outbox]
+    tenant: Tenant, clock: Clock, open_outbox: Callable[..., Outbox], count: int
 ) -> None:
     """Two at once: one opts out, a few at a time, and notes who had not begun yet; the other sends."""
-    count = 200
     mailing = due_messages(tenant, clock, count)
     messages = list(mailing.message_set.order_by("-pk"))
     outbox = open_outbox(4)
@@ -85,3 +85,38 @@ def test_nothing_begins_after_an_opt_out_is_committed(
     assert State.SKIPPED in ended.values()
     assert audit.run(clock()) == []
     connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("probe")
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="one writes at a time there")
+def test_a_round_leaves_alone_whose_opt_out_is_about_to_be_committed(
+    tenant: Tenant, clock: Clock, outbox: Outbox
+) -> None:
+    """It cannot see the opt-out yet: without the lock it would begin, and commit that after the opt-out's commit."""
+    mailing = due_messages(tenant, clock, 4)
+    out, other, *_ = mailing.message_set.order_by("pk")
+    event = told(tenant, "email_unsubscribe", out.customer_id, clock(), email_id=out.pk)
+    is_applied, may_commit = threading.Event(), threading.Event()
+
+    def opting_out() -> None:
+        try:
+            with transaction.atomic():
+                tracking.apply(tenant, [event], clock())
+                is_applied.set()
+                may_commit.wait(PATIENCE)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=opting_out)
+    thread.start()
+    assert is_applied.wait(PATIENCE)
+    outbox.cycle(now=clock())
+    states = dict(mailing.message_set.values_list("pk", "state"))
+    may_commit.set()
+    thread.join()
+    settle(outbox, clock)
+
+    assert (states[out.pk], states[other.pk]) == (State.WAITING, State.SENDING)
+    out.refresh_from_db()
+    assert (out.state, out.reason) == (State.SKIPPED, Reason.OPTED_OUT)
