@@ -17,7 +17,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connection
 
-from clarion.flows import deadlines, exports, imports, mailings, pruning
+from clarion.flows import deadlines, exports, imports, mailings, pruning, readers
 from clarion.lib import parent
 from clarion.lib.logs import code_of, mistake
 from clarion.models import Worker
@@ -38,6 +38,7 @@ FLOWS = (
     mailings.finish_due,
     imports.run_due,
     exports.run_due,
+    readers.run_due,
 )
 # What need not be looked at fifty times a second, and how often it is, s.
 HOUSEKEEPING_EVERY = 5.0
