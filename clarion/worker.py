@@ -17,7 +17,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connection
 
-from clarion.flows import deadlines, exports, imports, mailings, pruning, readers
+from clarion.flows import deadlines, exports, imports, mailings, pruning, readers, retention
 from clarion.lib import parent
 from clarion.lib.logs import code_of, mistake
 from clarion.models import Worker
@@ -44,7 +44,15 @@ FLOWS = (
 HOUSEKEEPING_EVERY = 5.0
 # Batches of one step in a round: 50,000 doubts, and then the mailings that are due have their turn again.
 HOUSEKEEPING_BATCHES = 50
-HOUSEKEEPING = (claims.rescue_lapsed, claims.expire_unknown, deadlines.expire_held, pruning.prune_due)
+HOUSEKEEPING = (
+    claims.rescue_lapsed,
+    claims.expire_unknown,
+    deadlines.expire_held,
+    pruning.prune_due,
+    retention.prune_events,
+    retention.prune_messages,
+    retention.prune_attempts,
+)
 
 # How long an idle worker sleeps before it looks again, s: the most that a due message waits unseen.
 IDLE = 0.02

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, F, Q, QuerySet, Window
+from django.db.models import Count, F, Model, Q, QuerySet, Window
 
 from clarion.models import Mailing, MailingCount, Message, State, Worker
 from clarion.models.outgoing import OPEN_STATES
@@ -35,11 +35,17 @@ def run(now: datetime) -> list[Finding]:
 
 
 def _counters() -> Iterator[Finding]:
-    """The counters equal a count of the rows, per mailing, state and reason."""
+    """The counters equal a count of the rows, per mailing, state and reason; of a pruned one, all of them together."""
     for mailing, state, reason, there, kept in _differences():
         yield Finding(
             "counter",
             f"mailing {mailing}: {kept} counted as {state} {reason or '(no reason)'}, {there} are there",
+            (mailing,),
+        )
+    for mailing, there, dropped, kept in _pruned_differences():
+        yield Finding(
+            "pruned",
+            f"mailing {mailing}: {kept} counted, {dropped} were dropped when their time was over, {there} are there",
             (mailing,),
         )
 
@@ -54,16 +60,36 @@ def _differences() -> list[tuple[Any, ...]]:
     key = ", ".join(map(name, ("mailing_id", "state", "reason")))
     count, x = name("count"), name("x")
     there, kept = name("there"), name("kept")
-    message, counter = name(Message._meta.db_table), name(MailingCount._meta.db_table)
+    message, counter, mailing = _table(Message), _table(MailingCount), _table(Mailing)
     sql = (
         f"SELECT {key}, SUM({there}), SUM({kept}) FROM ("  # noqa: S608 - names of ours, no values
         f"SELECT {key}, COUNT(*) AS {there}, 0 AS {kept} FROM {message} GROUP BY {key} "
         f"UNION ALL SELECT {key}, 0, {count} FROM {counter}"
-        f") {x} GROUP BY {key} HAVING SUM({there}) <> SUM({kept}) ORDER BY {key}"
+        f") {x} WHERE mailing_id NOT IN (SELECT id FROM {mailing} WHERE pruned > 0) "
+        f"GROUP BY {key} HAVING SUM({there}) <> SUM({kept}) ORDER BY {key}"
     )
     with connection.cursor() as cursor:
         cursor.execute(sql)
         return [(*row[:3], int(row[3]), int(row[4])) for row in cursor.fetchall()]
+
+
+def _pruned_differences() -> list[tuple[int, ...]]:
+    """Return (mailing, rows, rows dropped, counted) wherever the first two do not add up to the third."""
+    count, message, counter = connection.ops.quote_name("count"), _table(Message), _table(MailingCount)
+    sql = (
+        "SELECT id, there, pruned, kept FROM ("  # noqa: S608 - names of ours, no values
+        f"SELECT m.id, m.pruned, (SELECT COUNT(*) FROM {message} r WHERE r.mailing_id = m.id) AS there, "
+        f"(SELECT COALESCE(SUM(c.{count}), 0) FROM {counter} c WHERE c.mailing_id = m.id) AS kept "
+        f"FROM {_table(Mailing)} m WHERE m.pruned > 0"
+        ") x WHERE there + pruned <> kept ORDER BY id"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return [tuple(map(int, row)) for row in cursor.fetchall()]
+
+
+def _table(model: type[Model]) -> str:
+    return connection.ops.quote_name(model._meta.db_table)
 
 
 def _overdue(now: datetime) -> Iterator[Finding]:

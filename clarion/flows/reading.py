@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -78,19 +79,22 @@ def read_on(reader: Reader, now: datetime) -> int:
 
     :raises OperationalError, InterfaceError: the database is away, so it is for all of them
     """
+    find = partial(ReaderPosition.objects.behind, reader.name, now=now, most=ROUND)
     after = _served.get(reader.name, 0)
-    behind = ReaderPosition.objects.behind(reader.name, after=after, now=now, most=ROUND)
+    # Behind the last one it begins anew.
+    behind = find(after=after) or (find(after=0) if after else [])
     tenants = Tenant.objects.in_bulk([each.tenant_id for each in behind])
     queue = deque(tenants[each.tenant_id] for each in behind if each.tenant_id in tenants)
-    # Behind the last one it begins anew.
-    _served[reader.name] = behind[-1].tenant_id if len(behind) == ROUND else 0
     slices = 0
     while queue and slices < ROUND:
         tenant = queue.popleft()
+        # Whatever ends the round here, the next one begins with somebody else.
+        _served[reader.name] = tenant.pk
         left = read_slice(reader, tenant, now)
         slices += left is not None
         if left:
             queue.append(tenant)
+    _served[reader.name] = behind[-1].tenant_id if len(behind) == ROUND else 0
     return slices
 
 
@@ -124,11 +128,11 @@ def read_slice(reader: Reader, tenant: Tenant, now: datetime) -> int | None:
         return again_on_deadlock(lambda: _note_failure(reader, tenant, place, following, caught, now))
 
 
-def lock_position(tenant: Tenant, reader: str, *, skip_locked: bool = False) -> ReaderPosition | None:
-    """Lock where a reader is, made if it is nowhere yet; None where another worker has it in hand."""
+def lock_position(tenant: Tenant, reader: str) -> ReaderPosition:
+    """Lock where a reader is; at 0 where it is nowhere yet. Nobody reads for it in this log meanwhile."""
     rows = ReaderPosition.objects.of(tenant).filter(reader=reader)
-    found = rows.select_for_update(skip_locked=skip_locked).first()
-    if found is None and not skip_locked:
+    found = rows.select_for_update().first()
+    if found is None:
         ReaderPosition.objects.of(tenant).get_or_create(tenant=tenant, reader=reader)
         found = rows.select_for_update().get()
     return found
@@ -172,8 +176,8 @@ def _fitting(sizes: Sequence[tuple[int, int]]) -> list[int]:
 def _do(reader: Reader, tenant: Tenant, place: ReaderPosition, following: Slice, now: datetime) -> int | None:
     with transaction.atomic():
         began = time.perf_counter()
-        locked = lock_position(tenant, reader.name, skip_locked=True)
-        if locked is None or not locked.is_where(place):
+        locked = _lock_unmoved(place)
+        if locked is None:
             return None
         if following.events:
             reader.apply(tenant, following.events, now)
@@ -189,8 +193,8 @@ def _note_failure(
     reader: Reader, tenant: Tenant, place: ReaderPosition, failed: Slice, error: Exception, now: datetime
 ) -> int | None:
     with transaction.atomic():
-        locked = lock_position(tenant, reader.name, skip_locked=True)
-        if locked is None or not locked.is_where(place):
+        locked = _lock_unmoved(place)
+        if locked is None:
             return None
         events = failed.events
         if len(events) > 1:
@@ -204,6 +208,13 @@ def _note_failure(
         locked.save()
     is_resting = locked.retry_at is not None
     return 0 if is_resting else failed.head - locked.seq
+
+
+def _lock_unmoved(place: ReaderPosition) -> ReaderPosition | None:
+    """Lock a position; None where another worker has it in hand, or it is no longer what was read of it."""
+    rows = ReaderPosition.objects.of(place.tenant).filter(pk=place.pk)
+    locked = rows.select_for_update(skip_locked=True).first()
+    return locked if locked is not None and locked.is_where(place) else None
 
 
 def _park(reader: Reader, tenant: Tenant, seq: int, error: Exception, now: datetime) -> None:

@@ -1,12 +1,14 @@
 """Where each reader of a log is, and the events that it could not bear."""
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import models
+from django.db.models.functions import Coalesce
 
 from clarion.models.bulk import read
-from clarion.models.events import EventHead
+from clarion.models.events import Event, EventHead
 from clarion.models.tenants import Tenant, TenantRows
 
 # How often a reader is given an event that it fails on; after the last time the event is parked.
@@ -38,6 +40,22 @@ class ReaderPositions(TenantRows["ReaderPosition"]):
             f"ORDER BY h.tenant_id LIMIT {most}"
         )
         return [Behind(*row) for row in read(sql, [reader, after, now, now + max(RESTS)])]
+
+    def standings(
+        self, reader: str, tenants: Sequence[int] | None
+    ) -> Iterator[tuple[str, int, int, datetime | None, int]]:
+        """Give tenant, position, head, when the oldest unread event came in, and how many are parked, by tenant."""
+        mine = {"tenant": models.OuterRef("tenant"), "reader": reader}
+        unread = Event.objects.filter(tenant=models.OuterRef("tenant"), seq__gt=models.OuterRef("place"))
+        parked = ParkedEvent.objects.filter(**mine).order_by().values("tenant").annotate(n=models.Count("pk"))
+        heads = EventHead.objects.all() if tenants is None else EventHead.objects.filter(tenant__in=tenants)
+        rows = heads.annotate(
+            place=Coalesce(models.Subquery(self.filter(**mine).values("seq")[:1]), 0),
+            since=models.Subquery(unread.order_by("seq").values("received_at")[:1]),
+            parked=Coalesce(models.Subquery(parked.values("n")), 0),
+        )
+        named = ("tenant__name", "place", "seq", "since", "parked")
+        yield from rows.order_by("tenant__name").values_list(*named)
 
 
 class ReaderPosition(models.Model):
@@ -84,6 +102,15 @@ class ReaderPosition(models.Model):
         self.tries += 1
 
 
+class ParkedEvents(TenantRows["ParkedEvent"]):
+    def with_events(self) -> list[tuple["ParkedEvent", str]]:
+        """Return the rows, by reader, tenant and number, each with the id of its event; empty where that is gone."""
+        event = Event.objects.filter(tenant=models.OuterRef("tenant"), seq=models.OuterRef("seq"))
+        rows: Any = self.annotate(named=models.Subquery(event.values("event_id")[:1]))
+        found = rows.select_related("tenant").order_by("reader", "tenant__name", "seq")
+        return [(row, row.named or "") for row in found]
+
+
 class ParkedEvent(models.Model):
     """An event that a reader failed on, set aside so that the reader could go on. It can be given to it again.
 
@@ -99,7 +126,7 @@ class ParkedEvent(models.Model):
     parked_at = models.DateTimeField()
     tried_at = models.DateTimeField()
 
-    objects = TenantRows["ParkedEvent"].as_manager()
+    objects = ParkedEvents.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "reader", "seq"], name="parked_event_once")]

@@ -14,10 +14,11 @@ from tests.flows.recording import NAME, fill, poison, recorder, seen
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(autouse=True)
-def _same_pace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_paces", {})
-    monkeypatch.setattr(reading, "_served", {})
+@pytest.fixture
+def _steady(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a slice takes, the next one is no shorter."""
+    monkeypatch.setattr(reading, "LONGEST", {})
+    monkeypatch.setattr(reading, "LONGEST_ON_SERVER", 60.0)
 
 
 def read_all(reader: Reader, clock: Clock) -> int:
@@ -67,12 +68,12 @@ def test_effects_and_position_are_rolled_back_together(tenant: Tenant, clock: Cl
     assert (seen(tenant), place(tenant)) == ([], 0)
 
 
+@pytest.mark.usefixtures("_steady")
 @pytest.mark.parametrize("poisoned", [1, 2, 137, 640, 999, 1_000])
 def test_one_event_among_a_thousand_is_found_and_parked_and_the_others_are_read_once(
     tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch, poisoned: int
 ) -> None:
     monkeypatch.setattr(reading, "FIRST_SLICE", 1_000)
-    monkeypatch.setattr(reading, "LONGEST", {})
     fill(tenant, 1_000, clock())
 
     slices = read_all(recorder(poison(poisoned)), clock)
@@ -146,6 +147,7 @@ def test_a_lost_connection_is_no_try(tenant: Tenant, clock: Clock, lost: type[Ex
     assert (ParkedEvent.objects.count(), seen(tenant)) == (0, [1, 2])
 
 
+@pytest.mark.usefixtures("_steady")
 def test_a_poison_event_holds_up_no_other_tenant(tenant: Tenant, other_tenant: Tenant, clock: Clock) -> None:
     fill(tenant, 50, clock())
     fill(other_tenant, 50, clock())
@@ -160,6 +162,7 @@ def test_a_poison_event_holds_up_no_other_tenant(tenant: Tenant, other_tenant: T
     assert (len(seen(tenant)), len(seen(other_tenant))) == (0, 50)
 
 
+@pytest.mark.usefixtures("_steady")
 def test_a_backlog_of_one_tenant_holds_up_no_other(
     tenant: Tenant, other_tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,6 +176,7 @@ def test_a_backlog_of_one_tenant_holds_up_no_other(
     assert (slices, len(seen(tenant)), len(seen(other_tenant))) == (reading.ROUND, 75, 5)
 
 
+@pytest.mark.usefixtures("_steady")
 def test_the_next_round_goes_on_behind_the_tenants_of_the_last(
     tenant: Tenant, other_tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -188,6 +192,7 @@ def test_the_next_round_goes_on_behind_the_tenants_of_the_last(
     assert (seen(tenant), seen(other_tenant)) == ([1], [1])
 
 
+@pytest.mark.usefixtures("_steady")
 def test_a_reader_is_given_only_the_kinds_it_wants_and_passes_the_others_by(
     tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,6 +216,7 @@ def test_a_poison_event_among_others_that_are_not_wanted_is_parked_by_its_own_nu
     assert (ParkedEvent.objects.get().seq, seen(tenant), place(tenant)) == (5, [4, 6], 9)
 
 
+@pytest.mark.usefixtures("_steady")
 def test_a_slice_holds_no_more_than_so_many_characters_but_one_event_always(
     tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +233,7 @@ def test_a_slice_holds_no_more_than_so_many_characters_but_one_event_always(
     assert found == [[1, 2], [3], [4], [5]]
 
 
+@pytest.mark.usefixtures("_steady")
 def test_a_reader_that_comes_late_begins_where_the_log_begins(
     tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
