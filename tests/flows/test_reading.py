@@ -263,6 +263,7 @@ def test_slices_grow_while_they_are_quick_and_shrink_when_they_take_too_long(
     tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader = Reader("pace", lambda tenant, events, now: None)
+    monkeypatch.setattr(reading, "FIRST_SLICE", 200)
     for limit in ("LONGEST_ON_SERVER", "LONGEST"):
         monkeypatch.setattr(reading, limit, {} if limit == "LONGEST" else 60.0)
     fill(tenant, 1_000, clock())

@@ -27,7 +27,7 @@ INSTANT = timedelta(microseconds=1)
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "BATCH", 4)
+    monkeypatch.setattr(retention, "_batch", lambda: 4)
 
 
 @pytest.fixture
