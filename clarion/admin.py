@@ -23,6 +23,8 @@ from clarion.models import (
     Mailing,
     MailingCount,
     Message,
+    ParkedEvent,
+    ReaderPosition,
     Suppression,
     Tenant,
     Worker,
@@ -90,6 +92,19 @@ class EventAdmin(ReadOnly):
     list_display = ("seq", "tenant", "event_id", "kind", "entity_id", "customer_ref", "received_at")
     list_filter = ("tenant", "is_flawed")
     search_fields = ("=event_id", "=entity_id", "=customer_ref")
+
+
+@admin.register(ReaderPosition)
+class ReaderPositionAdmin(ReadOnly):
+    list_display = ("reader", "tenant", "seq", "moved_at", "tries", "retry_at")
+    list_filter = ("reader",)
+    search_fields = ("=tenant__name",)
+
+
+@admin.register(ParkedEvent)
+class ParkedEventAdmin(ReadOnly):
+    list_display = ("reader", "tenant", "seq", "error", "code", "tries", "parked_at", "tried_at")
+    list_filter = ("reader", "tenant")
 
 
 @admin.register(Import)

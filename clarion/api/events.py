@@ -150,8 +150,8 @@ def get_timeline(request: HttpRequest, ref: str, page: Query[TimelinePage]) -> d
     messages = list(sent.select_related("mailing").order_by("-created_at", "-id")[: page.limit + 1])
     happened = _engagements(tenant, messages)
     for each in messages:
-        shown_message = {**message(each), "engagements": happened[each.pk]}
-        lines.append((Place(each.created_at, MESSAGE, each.pk), {"message": shown_message}))
+        shown_line = {"message": message(each), "engagements": happened[each.pk]}
+        lines.append((Place(each.created_at, MESSAGE, each.pk), shown_line))
     lines.sort(key=lambda line: line[0], reverse=True)
     shown = lines[: page.limit]
     following = str(shown[-1][0]) if len(lines) > page.limit else None

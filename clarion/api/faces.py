@@ -117,7 +117,10 @@ def by_status_and_reason(counts: Collection[tuple[str, str, int]]) -> list[dict[
 
 
 def mailing_report(row: Mailing) -> dict[str, Any]:
-    """Return the accounts of a mailing, with reasons. `rate_per_second` is that of messages with an outcome."""
+    """Return the accounts of a mailing, with reasons. `rate_per_second` is that of messages with an outcome.
+
+    `dropped` is how many of its messages have served their time; the counts hold them still.
+    """
     counts = list(row.counts.exclude(count=0).values_list("state", "reason", "count"))
     materialised = sum(count for _, _, count in counts)
     sent = sum(count for state, _, count in counts if state in (State.ACCEPTED, State.DELIVERED))
@@ -130,6 +133,7 @@ def mailing_report(row: Mailing) -> dict[str, Any]:
         "rate_per_second": round(sent / seconds, 1) if seconds else None,
         "started": row.started_at and wire_time(row.started_at),
         "finished": row.finished_at and wire_time(row.finished_at),
+        "dropped": row.pruned,
         **_engagement_counts(row),
     }
 

@@ -36,11 +36,17 @@ def run(now: datetime) -> list[Finding]:
 
 
 def _counters() -> Iterator[Finding]:
-    """The counters equal a count of the rows, per mailing, state and reason."""
+    """The counters equal a count of the rows, per mailing, state and reason; of a pruned one, all of them together."""
     for mailing, state, reason, there, kept in _differences():
         yield Finding(
             "counter",
             f"mailing {mailing}: {kept} counted as {state} {reason or '(no reason)'}, {there} are there",
+            (mailing,),
+        )
+    for mailing, there, dropped, kept in _pruned_differences():
+        yield Finding(
+            "pruned",
+            f"mailing {mailing}: {kept} counted, {dropped} were dropped when their time was over, {there} are there",
             (mailing,),
         )
 
@@ -59,14 +65,13 @@ def _differences() -> list[tuple[Any, ...]]:
     """Return (mailing, state, reason, rows, counter) wherever the last two differ."""
     name = connection.ops.quote_name
     key = ", ".join(map(name, ("mailing_id", "state", "reason")))
-    rows = f"SELECT {key}, COUNT(*) AS there FROM {name(Message._meta.db_table)} GROUP BY {key}"  # noqa: S608
+    rows = f"SELECT {key}, COUNT(*) AS there FROM {_table(Message)} GROUP BY {key}"  # noqa: S608
     return _compared(MailingCount, ("mailing_id", "state", "reason"), rows)
 
 
 def _engagement_differences() -> list[tuple[Any, ...]]:
     """Return (mailing, what, currency, rows, counter) wherever the last two differ."""
-    name = connection.ops.quote_name
-    table = name(Engagement._meta.db_table)
+    table = _table(Engagement)
     machines = " ".join(f"WHEN kind = '{kind}' THEN '{what}'" for kind, what in BY_MACHINE.items())
     what = f"CASE WHEN NOT is_machine THEN kind {machines} ELSE kind END"
     bought = f"kind = '{Kind.PURCHASED}'"
@@ -93,12 +98,32 @@ def _compared(counters: type[Model], key: tuple[str, str, str], counted: str) ->
     sql = (
         f"SELECT {keys}, SUM({there}), SUM({kept}) FROM ("  # noqa: S608 - names of ours, no values
         f"SELECT {keys}, {there}, 0 AS {kept} FROM ({counted}) {name('c')} "
-        f"UNION ALL SELECT {keys}, 0, {count} FROM {name(counters._meta.db_table)}"
-        f") {x} GROUP BY {keys} HAVING SUM({there}) <> SUM({kept}) ORDER BY {keys}"
+        f"UNION ALL SELECT {keys}, 0, {count} FROM {_table(counters)}"
+        f") {x} WHERE mailing_id NOT IN (SELECT id FROM {_table(Mailing)} WHERE pruned > 0) "
+        f"GROUP BY {keys} HAVING SUM({there}) <> SUM({kept}) ORDER BY {keys}"
     )
     with connection.cursor() as cursor:
         cursor.execute(sql)
         return [(*row[:3], int(row[3]), int(row[4])) for row in cursor.fetchall()]
+
+
+def _pruned_differences() -> list[tuple[int, ...]]:
+    """Return (mailing, rows, rows dropped, counted) wherever the first two do not add up to the third."""
+    count, message, counter = connection.ops.quote_name("count"), _table(Message), _table(MailingCount)
+    sql = (
+        "SELECT id, there, pruned, kept FROM ("  # noqa: S608 - names of ours, no values
+        f"SELECT m.id, m.pruned, (SELECT COUNT(*) FROM {message} r WHERE r.mailing_id = m.id) AS there, "
+        f"(SELECT COALESCE(SUM(c.{count}), 0) FROM {counter} c WHERE c.mailing_id = m.id) AS kept "
+        f"FROM {_table(Mailing)} m WHERE m.pruned > 0"
+        ") x WHERE there + pruned <> kept ORDER BY id"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return [tuple(map(int, row)) for row in cursor.fetchall()]
+
+
+def _table(model: type[Model]) -> str:
+    return connection.ops.quote_name(model._meta.db_table)
 
 
 def _overdue(now: datetime) -> Iterator[Finding]:

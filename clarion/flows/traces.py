@@ -80,6 +80,7 @@ def of_mailing(mailing_id: int) -> list[Moment]:
         "window closes": mailing.ends_at,
         "deleted": mailing.deleted_at,
         "finished": mailing.finished_at,
+        f"its {mailing.pruned} messages had served their time and were dropped": mailing.pruned_at,
     }
     moments = [Moment(at, what) for what, at in steps.items() if at is not None]
     moments.sort(key=lambda moment: moment.at or mailing.created_at)

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("clarion", "0004_events"),
+        ("clarion", "0005_readers"),
     ]
 
     operations = [

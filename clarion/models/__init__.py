@@ -15,6 +15,7 @@ from clarion.models.imports import Import, Refusal
 from clarion.models.mailings import Mailing, MailingCount
 from clarion.models.messages import Attempt, Message
 from clarion.models.outgoing import State
+from clarion.models.readers import ParkedEvent, ReaderPosition
 from clarion.models.tenants import ApiKey, IdempotencyRecord, Tenant
 from clarion.models.workers import Worker
 
@@ -36,6 +37,8 @@ __all__ = [
     "Mailing",
     "MailingCount",
     "Message",
+    "ParkedEvent",
+    "ReaderPosition",
     "Refusal",
     "State",
     "StoredFile",

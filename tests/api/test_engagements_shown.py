@@ -82,7 +82,7 @@ def test_a_message_shows_what_became_of_it(api: Client, clock: Clock, messages: 
 def test_the_timeline_shows_it_beside_each_message(api: Client, messages: list[Message]) -> None:
     lines = api.get(f"/api/v1/customers/{messages[0].customer_id}/timeline").json()["data"]
 
-    shown: list[dict[str, Any]] = [line["message"]["engagements"] for line in lines if "message" in line]
+    shown: list[dict[str, Any]] = [line["engagements"] for line in lines if "message" in line]
     (happened,) = shown
     assert [(each["what"], each["times"]) for each in happened] == [  # type: ignore[index]
         *(("clicked", 1), ("opened", 2), ("unsubscribed", 1), ("purchased", 3)),
