@@ -41,7 +41,7 @@ def apply(tenant: Tenant, events: Sequence[Event], now: datetime) -> None:
     told = read_all(events)
     if not told:
         return
-    people = Customer.objects.of(tenant).meant_by({each.ref for each in told})
+    people = Customer.objects.of(tenant).only("external_id").meant_by({each.ref for each in told})
     mails = tie(tenant, told, people)
     ledger = consents.additions(tenant, told, mails, people, now)
     _arrive(tenant, told, mails, ledger.customer_ids, now)

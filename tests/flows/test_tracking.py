@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from clarion.flows import accounts, audit, test_sends
-from clarion.models import Engagement, EngagementCount, Message, State, Tenant
+from clarion.flows import accounts, audit, retention, test_sends
+from clarion.models import Engagement, EngagementCount, Mailing, Message, State, Tenant
 from clarion.models.engagements import Kind
 from tests.conftest import Clock
 from tests.factories import make_customer, make_mailing
@@ -214,3 +214,18 @@ def test_queries_are_by_the_slice(tenant: Tenant, clock: Clock, django_assert_ma
         read(tenant, *events, now=clock())
 
     assert Engagement.objects.count() == 240
+
+
+def test_what_became_of_a_message_goes_with_it_and_its_counts_stay(
+    tenant: Tenant, clock: Clock, message: Message
+) -> None:
+    tell(tenant, "email_open", message.customer_id, clock(), email_id=message.pk)
+    retention.keep(tenant, {"keep_messages_days": 1})
+    Mailing.objects.filter(pk=message.mailing_id).update(finished_at=clock())
+
+    retention.prune_messages(clock() + timedelta(days=2))
+
+    assert not Message.objects.exists()
+    assert not Engagement.objects.exists()
+    assert counted(message) == {"opened": 1}
+    assert audit.run(clock()) == []
