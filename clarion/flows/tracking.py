@@ -71,7 +71,8 @@ def _arrive(
     """Move the messages that arrived, or did not, as far as the state table lets them; the first word counts.
 
     What waits for those who may not be written to any more is locked with them: a round that takes one of these rows
-    comes to its end before, or sees the ledger as it is afterwards. None begins in between.
+    comes to its end before, or sees the ledger as it is afterwards. None begins in between, save one that is made in
+    this very moment, after the look for what waits.
     """
     news: dict[int, Told] = {}
     for each in told:

@@ -128,8 +128,11 @@ class EngagementCount(models.Model):
     happens. Of REVENUE `count` is a sum of ten-thousandths. `currency` is that of purchases, else empty.
     """
 
-    tenant = models.ForeignKey(Tenant, models.CASCADE)
-    mailing = models.ForeignKey(Mailing, models.CASCADE, related_name="engagement_counts", db_index=False)
+    # Without constraints: a new counter would lock its mailing, which others lock before messages.
+    tenant = models.ForeignKey(Tenant, models.CASCADE, db_constraint=False)
+    mailing = models.ForeignKey(
+        Mailing, models.CASCADE, related_name="engagement_counts", db_index=False, db_constraint=False
+    )
     what = models.CharField(max_length=16)
     currency = models.CharField(max_length=3, blank=True)
     count = models.BigIntegerField()
