@@ -11,7 +11,10 @@ from clarion.flows import doubts
 from clarion.models import (
     ApiKey,
     Attempt,
+    Consent,
     Customer,
+    Engagement,
+    EngagementCount,
     Event,
     Export,
     GatewayAccount,
@@ -20,6 +23,9 @@ from clarion.models import (
     Mailing,
     MailingCount,
     Message,
+    ParkedEvent,
+    ReaderPosition,
+    Suppression,
     Tenant,
     Worker,
 )
@@ -86,6 +92,19 @@ class EventAdmin(ReadOnly):
     list_display = ("seq", "tenant", "event_id", "kind", "entity_id", "customer_ref", "received_at")
     list_filter = ("tenant", "is_flawed")
     search_fields = ("=event_id", "=entity_id", "=customer_ref")
+
+
+@admin.register(ReaderPosition)
+class ReaderPositionAdmin(ReadOnly):
+    list_display = ("reader", "tenant", "seq", "moved_at", "tries", "retry_at")
+    list_filter = ("reader",)
+    search_fields = ("=tenant__name",)
+
+
+@admin.register(ParkedEvent)
+class ParkedEventAdmin(ReadOnly):
+    list_display = ("reader", "tenant", "seq", "error", "code", "tries", "parked_at", "tried_at")
+    list_filter = ("reader", "tenant")
 
 
 @admin.register(Import)
@@ -156,6 +175,43 @@ class MessageAdmin(ReadOnly):
             list(rows.values_list("id", flat=True)), arrived=arrived, now=datetime.now(UTC)
         )
         messages.info(request, f"{settled} in doubt settled; the others were not in doubt.")
+
+
+@admin.register(Engagement)
+class EngagementAdmin(ReadOnly):
+    list_display = ("seq", "tenant", "kind", "message_id", "customer_id", "at", "is_machine", "credit")
+    list_filter = ("tenant", "kind", "is_machine")
+    search_fields = ("=message__id", "=customer_id", "=mailing__id")
+
+
+@admin.register(EngagementCount)
+class EngagementCountAdmin(ReadOnly):
+    list_display = ("mailing", "what", "currency", "count")
+    search_fields = ("=mailing__id",)
+
+
+@admin.register(Consent)
+class ConsentAdmin(ReadOnly):
+    list_display = (
+        "id",
+        "tenant",
+        "customer_id",
+        "ref",
+        "channel",
+        "message_class",
+        "verdict",
+        "at",
+        "source",
+    )
+    list_filter = ("tenant", "channel", "verdict")
+    search_fields = ("=customer_id", "=ref")
+
+
+@admin.register(Suppression)
+class SuppressionAdmin(ReadOnly):
+    list_display = ("id", "tenant", "channel", "address", "customer_id", "ref", "reason", "at", "lifted_at")
+    list_filter = ("tenant", "channel", "reason")
+    search_fields = ("=address", "=customer_id", "=ref")
 
 
 @admin.register(Worker)

@@ -18,6 +18,8 @@ from clarion.databases.url import BadDatabaseUrl, database_from_url
 from clarion.lib.secrets import load_or_create_keys
 
 PACKAGE = Path(__file__).resolve().parent
+# The longest that anything can be kept, but for ever, days: a century, which every calendar can reckon with.
+MOST_DAYS = 36_500
 
 
 class Settings(BaseSettings):
@@ -74,6 +76,40 @@ class Settings(BaseSettings):
         25.0,
         ge=0,
         description="How long SIGTERM waits for sends under way, s (below the usual 30 s of a kill).",
+    )
+    credit_days: float = Field(
+        # Klaviyo's default for clicked and opened e-mails: long enough for a decision, too short for a habit.
+        5.0,
+        gt=0,
+        description="A purchase is put down to the last click, else the last open, of the days before it.",
+    )
+    machine_seconds: float = Field(
+        # Scanners were seen to follow links up to 12 s after a mail came (resend/resend-node#901), most within 5 s.
+        # Who reads that fast is taken for one, and nothing but a figure is lost.
+        15.0,
+        ge=0,
+        description="What is opened or clicked so soon after its delivery was opened or clicked by a machine, s.",
+    )
+    # Two seasons can be compared: a year, and a month to do it in.
+    keep_events_days: int = Field(
+        400, ge=0, le=MOST_DAYS, description="Days an event stays in the log; 0: for ever."
+    )
+    keep_messages_days: int = Field(
+        400,
+        ge=0,
+        le=MOST_DAYS,
+        description="Days the messages of a mailing are kept after its end; their counts always are. 0: for ever.",
+    )
+    # What a provider answered is asked for while somebody still complains; a quarter's books are closed by then.
+    keep_attempts_days: int = Field(
+        90, ge=0, le=MOST_DAYS, description="Days a try that did not go right at once is kept; 0: for ever."
+    )
+    # The HTTP contract promises 24.
+    keep_answers_hours: int = Field(
+        24,
+        ge=24,
+        le=24 * MOST_DAYS,
+        description="Hours an answer is given again under its Idempotency-Key.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
     log_format: Literal["auto", "json", "text"] = Field(

@@ -17,7 +17,7 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connection
 
-from clarion.flows import deadlines, exports, imports, mailings, pruning
+from clarion.flows import deadlines, exports, imports, mailings, pruning, readers, retention
 from clarion.lib import parent
 from clarion.lib.logs import code_of, mistake
 from clarion.models import Worker
@@ -38,12 +38,22 @@ FLOWS = (
     mailings.finish_due,
     imports.run_due,
     exports.run_due,
+    readers.run_due,
 )
 # What need not be looked at fifty times a second, and how often it is, s.
 HOUSEKEEPING_EVERY = 5.0
 # Batches of one step in a round: 50,000 doubts, and then the mailings that are due have their turn again.
 HOUSEKEEPING_BATCHES = 50
-HOUSEKEEPING = (claims.rescue_lapsed, claims.expire_unknown, deadlines.expire_held, pruning.prune_due)
+HOUSEKEEPING = (claims.rescue_lapsed, claims.expire_unknown, deadlines.expire_held)
+# And then what has served its time is dropped, of each kind for so long, s: nobody waits for it, and whatever is due
+# waits a second at most.
+PRUNING_LONGEST = 0.25
+PRUNING = (
+    pruning.prune_due,
+    retention.prune_events,
+    retention.prune_messages,
+    retention.prune_attempts,
+)
 
 # How long an idle worker sleeps before it looks again, s: the most that a due message waits unseen.
 IDLE = 0.02
@@ -76,7 +86,7 @@ def tick(clock: Clock, *, in_flight: int = 64, patience: float = 10.0) -> None:
             busy = bool(outbox.cycle(now=clock())) or busy
             if not busy:
                 dispatch.landed.wait(IDLE)
-        for housekeeping in HOUSEKEEPING:
+        for housekeeping in (*HOUSEKEEPING, *PRUNING):
             housekeeping(now=clock())
     finally:
         dispatch.close()
@@ -176,6 +186,11 @@ class WorkerProcess:
         for step in HOUSEKEEPING:
             for _ in range(HOUSEKEEPING_BATCHES):
                 if self.stop.is_set() or not _outlive(step.__name__, partial(step, now=utc_now())):
+                    break
+        for step in PRUNING:
+            give_up = time.monotonic() + PRUNING_LONGEST
+            while not self.stop.is_set() and _outlive(step.__name__, partial(step, now=utc_now())):
+                if time.monotonic() > give_up:
                     break
 
     def _lease_loop(self) -> None:

@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from clarion.flows import accounts, callers, rounds, tenants
+from clarion.flows import accounts, callers, reading, rounds, tenants
 from clarion.lib import logs
 from clarion.models import GatewayAccount, Tenant
 from clarion.sandbox import RunningSender, running_sender
@@ -46,6 +46,8 @@ class Clock:
 def nothing_rests() -> None:
     """Each test begins anew, also where its rows have the ids of another's."""
     rounds._resting.clear()
+    reading._served.clear()
+    reading._paces.clear()
 
 
 @pytest.fixture

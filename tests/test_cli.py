@@ -275,7 +275,7 @@ def test_a_port_that_is_taken_is_refused_and_named(clarion: Clarion, sender: Run
 def test_without_a_word_every_verb_is_named(clarion: Clarion) -> None:
     told = clarion("--help").stdout
 
-    verbs = "run web worker migrate doctor audit trace sandbox demo tenants keys accounts messages"
+    verbs = "run web worker migrate doctor audit trace sandbox demo tenants keys accounts messages readers"
     assert [verb for verb in verbs.split() if f" {verb} " not in told] == []
 
 

@@ -6,6 +6,7 @@ from ninja.openapi.docs import Swagger
 from clarion import __version__
 from clarion.api import (
     catalogue,
+    consents,
     customers,
     events,
     exports,
@@ -44,6 +45,7 @@ def build() -> NinjaAPI:
         test_sends,
         messages,
         events,
+        consents,
     ):
         api.add_router("", resource.router)
     return api

@@ -127,6 +127,11 @@ CATALOGUE = {
         "The log no longer goes back to this number.",
         "Read from the number in `Clarion-First-Seq` on; `detail` names it too.",
     ),
+    "messages_gone": Meaning(
+        (410,),
+        "The mailing's messages have served their time.",
+        "`GET /api/v1/mailings/{id}/report` has their counts; `clarion tenants keep` says for how long they are kept.",
+    ),
     "method_not_served": Meaning((405,), "The path has no such method.", "Use one of those in Allow."),
     "no_room": Meaning(
         (507,), "The server has no room to keep the file.", "Try later. Operators: is the disk full?"

@@ -5,6 +5,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from django.db.models import Count, Min
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Query, Schema
 from pydantic import Field
@@ -17,7 +18,7 @@ from clarion.api.wire import DEFAULT_LIMIT, LARGEST_ID, MOST, Search, Time, link
 from clarion.flows import events
 from clarion.lib.comparable import complaint_of_text, fold
 from clarion.lib.times import wire_time
-from clarion.models import Customer, Event, Message
+from clarion.models import Customer, Engagement, Event, Message, Tenant
 from clarion.models.events import Events
 
 # The same router: both files serve /api/v1/events.
@@ -146,12 +147,28 @@ def get_timeline(request: HttpRequest, ref: str, page: Query[TimelinePage]) -> d
     lines: list[tuple[Place, dict[str, Any]]] = [
         (_place_of(row), {"event": _document(row)}) for row in told[: page.limit + 1]
     ]
-    for each in sent.select_related("mailing").order_by("-created_at", "-id")[: page.limit + 1]:
-        lines.append((Place(each.created_at, MESSAGE, each.pk), {"message": message(each)}))
+    messages = list(sent.select_related("mailing").order_by("-created_at", "-id")[: page.limit + 1])
+    happened = _engagements(tenant, messages)
+    for each in messages:
+        shown_line = {"message": message(each), "engagements": happened[each.pk]}
+        lines.append((Place(each.created_at, MESSAGE, each.pk), shown_line))
     lines.sort(key=lambda line: line[0], reverse=True)
     shown = lines[: page.limit]
     following = str(shown[-1][0]) if len(lines) > page.limit else None
     return {"data": [{"at": wire_time(place.at), **what} for place, what in shown], "next": following}
+
+
+def _engagements(tenant: Tenant, messages: list[Message]) -> dict[int, list[dict[str, Any]]]:
+    """Return how often each of these messages was opened and so on, and when first; machines apart."""
+    found: dict[int, list[dict[str, Any]]] = {each.pk: [] for each in messages}
+    rows = Engagement.objects.of(tenant).filter(message_id__in=found)
+    grouped = rows.values_list("message_id", "kind", "is_machine").annotate(
+        times=Count("id"), first=Min("at")
+    )
+    grouped = grouped.order_by("first", "kind", "is_machine")
+    for pk, kind, by_machine, times, first in grouped:
+        found[pk].append({"what": kind, "machine": by_machine, "times": times, "first": wire_time(first)})
+    return found
 
 
 def _filtered(request: HttpRequest, filters: LogFilter) -> Events:

@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from clarion.lib.times import wire_time
-from clarion.models import Customer, Mailing, Message, State
+from clarion.models import Customer, Engagement, Mailing, Message, State
+from clarion.models.engagements import CLICKED_BY_MACHINE, OPENED_BY_MACHINE, REVENUE, Kind, money
 from clarion.models.outgoing import STATUS, STATUSES, Reason
 
 
@@ -116,7 +117,10 @@ def by_status_and_reason(counts: Collection[tuple[str, str, int]]) -> list[dict[
 
 
 def mailing_report(row: Mailing) -> dict[str, Any]:
-    """Return the accounts of a mailing, with reasons. `rate_per_second` is that of messages with an outcome."""
+    """Return the accounts of a mailing, with reasons. `rate_per_second` is that of messages with an outcome.
+
+    `dropped` is how many of its messages have served their time; the counts hold them still.
+    """
     counts = list(row.counts.exclude(count=0).values_list("state", "reason", "count"))
     materialised = sum(count for _, _, count in counts)
     sent = sum(count for state, _, count in counts if state in (State.ACCEPTED, State.DELIVERED))
@@ -129,7 +133,44 @@ def mailing_report(row: Mailing) -> dict[str, Any]:
         "rate_per_second": round(sent / seconds, 1) if seconds else None,
         "started": row.started_at and wire_time(row.started_at),
         "finished": row.finished_at and wire_time(row.finished_at),
+        "dropped": row.pruned,
+        **_engagement_counts(row),
     }
+
+
+# As the report lists them: messages, each counted once. What only machines opened or clicked stands apart.
+_COUNTED: dict[str, str] = {
+    "opened": Kind.OPENED,
+    "opened_by_machines": OPENED_BY_MACHINE,
+    "clicked": Kind.CLICKED,
+    "clicked_by_machines": CLICKED_BY_MACHINE,
+    "unsubscribed": Kind.UNSUBSCRIBED,
+    "bounced": Kind.BOUNCED,
+    "complained": Kind.COMPLAINED,
+    "purchases": Kind.PURCHASED,
+}
+
+
+def _engagement_counts(row: Mailing) -> dict[str, Any]:
+    """Return how many messages were opened and so on, how many purchases they led to, and the sum in each currency."""
+    counts = list(row.engagement_counts.exclude(count=0).values_list("what", "currency", "count"))
+    totals: Counter[str] = Counter()
+    for what, _, count in counts:
+        totals[what] += count
+    sums = sorted((currency, count) for what, currency, count in counts if what == REVENUE)
+    revenue = [{"currency": currency or None, "amount": str(money(count))} for currency, count in sums]
+    return {name: totals[what] for name, what in _COUNTED.items()} | {"revenue": revenue}
+
+
+def engagement(row: Engagement) -> dict[str, Any]:
+    """Present what became of a message: what happened, when, and what it was worth."""
+    shown: dict[str, Any] = {"what": row.kind, "at": wire_time(row.at), "machine": row.is_machine}
+    if row.link:
+        shown["link"] = row.link
+    if row.kind == Kind.PURCHASED:
+        paid = None if row.money is None else str(row.money)
+        shown |= {"amount": paid, "currency": row.currency or None, "credit": row.credit}
+    return shown
 
 
 def message(row: Message) -> dict[str, Any]:

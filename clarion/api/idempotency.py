@@ -18,6 +18,7 @@ from clarion.api.middleware import Handler
 from clarion.api.problems import problem_response, unavailable
 from clarion.api.streams import is_stream
 from clarion.flows.callers import Caller, NotIdentified, WrongTenant
+from clarion.flows.retention import served_before
 from clarion.models import IdempotencyRecord
 from clarion.models.transactions import is_lock_conflict
 
@@ -70,7 +71,7 @@ class IdempotencyKeys:
 
 def _record(caller: Caller, digest: str, fingerprint: str) -> tuple[IdempotencyRecord, bool]:
     rows = IdempotencyRecord.objects.of(caller.tenant).filter(digest=digest)
-    rows.outdated(now()).delete()
+    rows.outdated(served_before(caller.tenant, "keep_answers_hours", now())).delete()
     new: dict[str, Any] = {"fingerprint": fingerprint, "created_at": now()}
     record, is_new = rows.get_or_create(tenant=caller.tenant, digest=digest, defaults=new)
     return record, is_new

@@ -17,6 +17,7 @@ from clarion.api.mailing_bodies import (
     of_draft,
     of_short_face,
 )
+from clarion.api.problems import Unreadable
 from clarion.api.wire import Page, Search, check_id, find, link_next, page_of, tenant_of, warn
 from clarion.flows import mailings
 from clarion.flows.drafts import Draft
@@ -106,7 +107,12 @@ def report(request: HttpRequest, mailing_id: int) -> dict[str, Any]:
 def mailing_messages(
     request: HttpRequest, mailing_id: int, page: Query[Page], filters: Query[MessageFilter]
 ) -> dict[str, Any]:
-    rows = Message.objects.of(tenant_of(request)).filter(mailing=find(_mine(request), mailing_id))
+    """The messages of one mailing; 410 once they have served their time."""
+    row = find(_mine(request), mailing_id)
+    if row.pruned:
+        detail = "The messages were kept as long as they are to be; the report has their counts."
+        raise Unreadable(410, "messages_gone", detail)
+    rows = Message.objects.of(tenant_of(request)).filter(mailing=row)
     rows = rows.with_status(filters.status) if filters.status is not None else rows
     data, following = page_of(rows, page, message)
     return {"data": data, "next": following}

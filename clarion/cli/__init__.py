@@ -53,6 +53,7 @@ from clarion.cli import (  # noqa: E402
     keys,
     messages,
     migrate,
+    readers,
     run,
     sandbox,
     tenants,
@@ -80,5 +81,5 @@ app.command()(audit.audit)
 app.command()(trace.trace)
 app.command()(sandbox.sandbox)
 app.command()(demo.demo)
-for verb in (tenants, keys, accounts, messages):
+for verb in (tenants, keys, accounts, messages, readers):
     app.add_typer(verb.app, name=verb.__name__.rpartition(".")[2])

@@ -10,7 +10,7 @@ from typing import Annotated
 import structlog
 import typer
 
-from clarion.cli.checkup import accounts, clock, database, folder, keys, machine, port, work
+from clarion.cli.checkup import accounts, clock, database, folder, keys, machine, port, readers, work
 from clarion.cli.output import FAILED, program
 from clarion.cli.remarks import WRONG, Line, Remark, show
 from clarion.lib.logs import mistake
@@ -40,6 +40,7 @@ OF_THE_ROWS: Mapping[str, Look] = {
     "lanes": accounts.lanes,
     "workers": work.workers,
     "mailings": work.mailings,
+    "readers": readers.look,
 }
 
 

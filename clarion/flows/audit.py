@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, F, Q, QuerySet, Window
+from django.db.models import Count, F, Model, Q, QuerySet, Window
 
-from clarion.models import Mailing, MailingCount, Message, State, Worker
+from clarion.models import Engagement, EngagementCount, Mailing, MailingCount, Message, State, Worker
+from clarion.models.engagements import BY_MACHINE, REVENUE, Kind
 from clarion.models.outgoing import OPEN_STATES
 
 # A due row that nobody touched for this long is not merely waiting for its turn to be written down.
@@ -31,39 +32,98 @@ class Finding:
 
 def run(now: datetime) -> list[Finding]:
     """Check every promise about accounts; an empty list is the proof that they hold."""
-    return [*_counters(), *_overdue(now), *_orphans(), *_materialised()]
+    return [*_counters(), *_engagements(), *_overdue(now), *_orphans(), *_materialised()]
 
 
 def _counters() -> Iterator[Finding]:
-    """The counters equal a count of the rows, per mailing, state and reason."""
+    """The counters equal a count of the rows, per mailing, state and reason; of a pruned one, all of them together."""
     for mailing, state, reason, there, kept in _differences():
         yield Finding(
             "counter",
             f"mailing {mailing}: {kept} counted as {state} {reason or '(no reason)'}, {there} are there",
             (mailing,),
         )
+    for mailing, there, dropped, kept in _pruned_differences():
+        yield Finding(
+            "pruned",
+            f"mailing {mailing}: {kept} counted, {dropped} were dropped when their time was over, {there} are there",
+            (mailing,),
+        )
+
+
+def _engagements() -> Iterator[Finding]:
+    """So do the counters of what was opened, clicked and paid."""
+    for mailing, what, currency, there, kept in _engagement_differences():
+        yield Finding(
+            "engagement",
+            f"mailing {mailing}: {kept} counted as {what} {currency}".rstrip() + f", {there} are there",
+            (mailing,),
+        )
 
 
 def _differences() -> list[tuple[Any, ...]]:
-    """Return (mailing, state, reason, rows, counter) wherever the last two differ.
+    """Return (mailing, state, reason, rows, counter) wherever the last two differ."""
+    name = connection.ops.quote_name
+    key = ", ".join(map(name, ("mailing_id", "state", "reason")))
+    rows = f"SELECT {key}, COUNT(*) AS there FROM {_table(Message)} GROUP BY {key}"  # noqa: S608
+    return _compared(MailingCount, ("mailing_id", "state", "reason"), rows)
+
+
+def _engagement_differences() -> list[tuple[Any, ...]]:
+    """Return (mailing, what, currency, rows, counter) wherever the last two differ."""
+    table = _table(Engagement)
+    machines = " ".join(f"WHEN kind = '{kind}' THEN '{what}'" for kind, what in BY_MACHINE.items())
+    what = f"CASE WHEN NOT is_machine THEN kind {machines} ELSE kind END"
+    bought = f"kind = '{Kind.PURCHASED}'"
+    rows = (
+        f"SELECT mailing_id, {what} AS what, '' AS currency, COUNT(DISTINCT message_id) AS there FROM {table} "  # noqa: S608
+        f"WHERE NOT {bought} GROUP BY mailing_id, {what} "
+        f"UNION ALL SELECT mailing_id, kind, currency, COUNT(*) FROM {table} "
+        f"WHERE {bought} GROUP BY mailing_id, kind, currency "
+        f"UNION ALL SELECT mailing_id, '{REVENUE}', currency, COALESCE(SUM(amount), 0) FROM {table} "
+        f"WHERE {bought} GROUP BY mailing_id, currency"
+    )
+    return _compared(EngagementCount, ("mailing_id", "what", "currency"), rows)
+
+
+def _compared(counters: type[Model], key: tuple[str, str, str], counted: str) -> list[tuple[Any, ...]]:
+    """Return the keys of counters with what is counted (a SELECT of key and `there`) and kept, where these differ.
 
     One statement, because each has a snapshot of its own: in two, whatever a worker moves in between is a false
     alarm.
     """
     name = connection.ops.quote_name
-    key = ", ".join(map(name, ("mailing_id", "state", "reason")))
-    count, x = name("count"), name("x")
-    there, kept = name("there"), name("kept")
-    message, counter = name(Message._meta.db_table), name(MailingCount._meta.db_table)
+    keys, x = ", ".join(map(name, key)), name("x")
+    there, kept, count = name("there"), name("kept"), name("count")
     sql = (
-        f"SELECT {key}, SUM({there}), SUM({kept}) FROM ("  # noqa: S608 - names of ours, no values
-        f"SELECT {key}, COUNT(*) AS {there}, 0 AS {kept} FROM {message} GROUP BY {key} "
-        f"UNION ALL SELECT {key}, 0, {count} FROM {counter}"
-        f") {x} GROUP BY {key} HAVING SUM({there}) <> SUM({kept}) ORDER BY {key}"
+        f"SELECT {keys}, SUM({there}), SUM({kept}) FROM ("  # noqa: S608 - names of ours, no values
+        f"SELECT {keys}, {there}, 0 AS {kept} FROM ({counted}) {name('c')} "
+        f"UNION ALL SELECT {keys}, 0, {count} FROM {_table(counters)}"
+        f") {x} WHERE mailing_id NOT IN (SELECT id FROM {_table(Mailing)} WHERE pruned > 0) "
+        f"GROUP BY {keys} HAVING SUM({there}) <> SUM({kept}) ORDER BY {keys}"
     )
     with connection.cursor() as cursor:
         cursor.execute(sql)
         return [(*row[:3], int(row[3]), int(row[4])) for row in cursor.fetchall()]
+
+
+def _pruned_differences() -> list[tuple[int, ...]]:
+    """Return (mailing, rows, rows dropped, counted) wherever the first two do not add up to the third."""
+    count, message, counter = connection.ops.quote_name("count"), _table(Message), _table(MailingCount)
+    sql = (
+        "SELECT id, there, pruned, kept FROM ("  # noqa: S608 - names of ours, no values
+        f"SELECT m.id, m.pruned, (SELECT COUNT(*) FROM {message} r WHERE r.mailing_id = m.id) AS there, "
+        f"(SELECT COALESCE(SUM(c.{count}), 0) FROM {counter} c WHERE c.mailing_id = m.id) AS kept "
+        f"FROM {_table(Mailing)} m WHERE m.pruned > 0"
+        ") x WHERE there + pruned <> kept ORDER BY id"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return [tuple(map(int, row)) for row in cursor.fetchall()]
+
+
+def _table(model: type[Model]) -> str:
+    return connection.ops.quote_name(model._meta.db_table)
 
 
 def _overdue(now: datetime) -> Iterator[Finding]:

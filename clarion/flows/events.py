@@ -77,11 +77,7 @@ def of_customer(tenant: Tenant, ref: str) -> Events:
 
 def find_customer(tenant: Tenant, ref: str) -> Customer | None:
     """Return whom a reference means: the shop's own word for somebody first, then Clarion's id."""
-    people = Customer.objects.of(tenant)
-    found = people.filter(external_id=ref).first()
-    if found is None and ref.isascii() and ref.isdigit() and len(ref) < len(str(2**63)):
-        found = people.filter(pk=int(ref)).first()
-    return found
+    return Customer.objects.of(tenant).meant_by([ref]).get(ref)
 
 
 def refs_of(tenant: Tenant, ref: str, customer: Customer | None) -> set[str]:

@@ -31,15 +31,17 @@ Served = Callable[[Work], Work | None]
 _resting: dict[tuple[str, int], datetime] = {}
 
 
-def each(due: "QuerySet[Row]", step: Step[Row], now: datetime) -> Iterator[int]:
+def each(due: "QuerySet[Row]", step: Step[Row], now: datetime, *, most: int = ROUND) -> Iterator[int]:
     """Run a step on every row that is due; give what it gave. One that fails is logged and left; the others go on.
+
+    `most`: how many rows in all.
 
     :raises OperationalError, InterfaceError: the database is away, so it is for all of them
     """
     tired = [
         pk for (name, pk), until in _resting.items() if name == step.__name__ and now < until <= now + REST
     ]
-    for row in due.exclude(pk__in=tired)[:ROUND] if tired else due[:ROUND]:
+    for row in due.exclude(pk__in=tired)[:most] if tired else due[:most]:
         try:
             yield _if_locked(row, step, now)
         except (OperationalError, InterfaceError):

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from clarion.flows.doubts import SETTLED
-from clarion.models import Customer, Mailing, Message
+from clarion.models import Customer, Engagement, Mailing, Message
+from clarion.models.engagements import Kind
 from clarion.models.outgoing import STATUS
 
-# A mailing's trace names so many of its messages; the others are reached by their own ids.
+# A trace names so many of what there may be thousands of: a customer's messages, what became of a message.
 NAMED = 20
 
 
@@ -45,12 +46,21 @@ def of_message(message_id: int) -> list[Moment]:
     if message.sending_at is not None:
         sentence = f"try {message.tries} began, worker {message.worker_id}"
         moments.append(Moment(message.sending_at, sentence, 1))
+    moments += [_engaged(each) for each in message.engagements.order_by("at", "seq")[:NAMED]]
     because = f", {message.reason}" if message.reason else ""
     moments.append(Moment(message.finished_at, f"{STATUS[message.state]} ({message.state}{because})"))
     if message.finished_at is None:
         moments.append(Moment(message.due_at, "looked at next", 1))
         moments.append(Moment(message.deadline_at, "deadline", 1))
     return sorted(moments, key=lambda moment: (moment.at is None, moment.at or message.created_at))
+
+
+def _engaged(row: Engagement) -> Moment:
+    by = " by a machine" if row.is_machine else ""
+    what = f" {row.link}" if row.link else ""
+    if row.kind == Kind.PURCHASED:
+        what = f" for {row.money or 'an unknown sum'} {row.currency}".rstrip() + f", {row.credit}"
+    return Moment(row.at, f"{row.kind}{by}{what} (event {row.seq})", 1)
 
 
 def of_mailing(mailing_id: int) -> list[Moment]:
@@ -70,6 +80,7 @@ def of_mailing(mailing_id: int) -> list[Moment]:
         "window closes": mailing.ends_at,
         "deleted": mailing.deleted_at,
         "finished": mailing.finished_at,
+        f"its {mailing.pruned} messages had served their time and were dropped": mailing.pruned_at,
     }
     moments = [Moment(at, what) for what, at in steps.items() if at is not None]
     moments.sort(key=lambda moment: moment.at or mailing.created_at)

@@ -17,7 +17,7 @@ from clarion.lib.http import HttpClient
 from clarion.lib.plugins import BadPlugin, find_plugins
 from clarion.lib.sending import Receipt
 
-__all__ = ["Doubt", "Gateway", "MessageContent", "UnknownKind", "find", "kinds"]
+__all__ = ["Doubt", "Gateway", "MessageContent", "UnknownKind", "channel_of", "find", "kinds"]
 
 # What happens to a message whose answer was lost: sent again, or held until somebody or something settles it.
 Doubt = Literal["resend", "hold"]
@@ -91,6 +91,12 @@ def find(kind: str) -> type[Gateway]:
     if gateway is None:
         raise UnknownKind(f"unknown gateway {kind!r}; known: {', '.join(kinds())}")
     return gateway
+
+
+def channel_of(kind: str) -> str:
+    """Return the channel that a gateway of this kind reaches people by; an empty text if it is not installed."""
+    gateway = _registry().get(kind)
+    return gateway.channel if gateway else ""
 
 
 def kinds() -> tuple[str, ...]:

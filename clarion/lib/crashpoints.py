@@ -23,6 +23,8 @@ POINTS = frozenset(
         "cycle.after_commit",
         "send.before_request",
         "send.after_answer",
+        "reader.before_commit",
+        "reader.after_commit",
         "record.before_commit",
         "record.after_commit",
         "rescue.before_commit",

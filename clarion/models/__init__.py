@@ -5,7 +5,9 @@ what leaves, whose states have one function (`moves.move`). No business decision
 """
 
 from clarion.models.accounts import GatewayAccount, Lane
+from clarion.models.consents import Consent, Suppression
 from clarion.models.customers import Customer
+from clarion.models.engagements import Engagement, EngagementCount
 from clarion.models.events import Event, EventHead
 from clarion.models.exports import Export
 from clarion.models.files import FilePart, StoredFile
@@ -13,13 +15,17 @@ from clarion.models.imports import Import, Refusal
 from clarion.models.mailings import Mailing, MailingCount
 from clarion.models.messages import Attempt, Message
 from clarion.models.outgoing import State
+from clarion.models.readers import ParkedEvent, ReaderPosition
 from clarion.models.tenants import ApiKey, IdempotencyRecord, Tenant
 from clarion.models.workers import Worker
 
 __all__ = [
     "ApiKey",
     "Attempt",
+    "Consent",
     "Customer",
+    "Engagement",
+    "EngagementCount",
     "Event",
     "EventHead",
     "Export",
@@ -31,9 +37,12 @@ __all__ = [
     "Mailing",
     "MailingCount",
     "Message",
+    "ParkedEvent",
+    "ReaderPosition",
     "Refusal",
     "State",
     "StoredFile",
+    "Suppression",
     "Tenant",
     "Worker",
 ]

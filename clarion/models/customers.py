@@ -1,6 +1,6 @@
 """Someone who can be reached; one record, whatever the door calls it (client, customer)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Self
 
 from django.db import models
@@ -30,6 +30,14 @@ class Customers(TenantRows["Customer"]):
         """Those who meet a filter."""
         return self.filter(meets(asked))
 
+    def meant_by(self, refs: Collection[str]) -> dict[str, "Customer"]:
+        """Return whom each reference means, if anybody: the shop's own word for somebody first, then Clarion's id."""
+        wanted = set(refs)
+        found = {row.external_id or "": row for row in self.filter(external_id__in=wanted)}
+        ids = {ref: number for ref in wanted - found.keys() if (number := number_in(ref)) is not None}
+        people = self.in_bulk(set(ids.values())) if ids else {}
+        return found | {ref: people[number] for ref, number in ids.items() if number in people}
+
     def zones(self) -> list[str]:
         """Return the zones in which they live, as `Customer.zone` names them."""
         return list(self.order_by().values_list("zone", flat=True).distinct())
@@ -41,6 +49,11 @@ class Customers(TenantRows["Customer"]):
             | models.Q(tag_key__contains=fold(text))
             | models.Q(operator_key__contains=fold(text))
         )
+
+
+def number_in(ref: str) -> int | None:
+    """Return the id of ours that a reference may be; None if it can be none."""
+    return int(ref) if ref.isascii() and ref.isdigit() and len(ref) < len(str(2**63)) else None
 
 
 class Customer(models.Model):

@@ -53,6 +53,10 @@ class Mailings(TenantRows["Mailing"]):
         rows = self.filter(ended, finished_at=None, sweep_cursor=None)
         return rows.filter(models.Exists(waiting))
 
+    def to_prune(self, finished_before: datetime) -> Self:
+        """Those that ended so long ago and still have messages, or have not been looked at."""
+        return self.filter(pruned_at=None, finished_at__lt=finished_before)
+
     def to_finish(self) -> Self:
         """Those of which nothing is on its way any more."""
         open_counts = MailingCount.objects.filter(
@@ -68,7 +72,8 @@ class Mailing(models.Model):
 
     `cursor` is the id of the last customer turned into a message, `last_customer_id` the highest there was at the
     start. `sweep_cursor` is set while waiting messages have to be released (after a pause), cancelled or expired
-    (`closed_at`), and says how far that has come.
+    (`closed_at`), and says how far that has come. `pruned` is how many of its messages have served their time and
+    were dropped, `pruned_at` when the last one was; its counts stay as they were.
     """
 
     SCHEDULED, RUNNING, CANCELLED = "scheduled", "running", "cancelled"
@@ -104,6 +109,8 @@ class Mailing(models.Model):
     cursor = models.BigIntegerField(default=0)
     last_customer_id = models.BigIntegerField(null=True, blank=True)
     sweep_cursor = models.BigIntegerField(null=True, blank=True)
+    pruned = models.BigIntegerField(default=0)
+    pruned_at = models.DateTimeField(null=True, blank=True)
 
     objects = Mailings.as_manager()
 
@@ -111,6 +118,7 @@ class Mailing(models.Model):
         indexes = [
             models.Index(fields=["tenant", "id"], name="mailing_tenant"),
             models.Index(fields=["state", "finished_at", "starts_at"], name="mailing_due"),
+            models.Index(fields=["pruned_at", "finished_at"], name="mailing_to_prune"),
         ]
 
     def __str__(self) -> str:

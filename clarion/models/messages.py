@@ -64,7 +64,7 @@ class Attempt(models.Model):
     `is_late` marks a result that came when the row was no longer ours; it changed nothing else.
     """
 
-    tenant = models.ForeignKey(Tenant, models.CASCADE)
+    tenant = models.ForeignKey(Tenant, models.CASCADE, db_index=False)
     message = models.ForeignKey(Message, models.CASCADE, related_name="attempts")
     number = models.PositiveIntegerField()
     worker_id = models.BigIntegerField(null=True)
@@ -77,6 +77,9 @@ class Attempt(models.Model):
     is_late = models.BooleanField(default=False)
 
     objects = TenantRows["Attempt"].as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "ended_at"], name="attempt_tenant")]
 
     def __str__(self) -> str:
         return f"try {self.number} of message {self.message_id}"

@@ -44,7 +44,10 @@ class Reason:
     CANNOT_RENDER = "cannot_render"  # failed: the text has no value for this customer
     TRIES_USED_UP = "tries_used_up"  # dead
     POISON = "poison"  # dead: the worker died three times with it in flight
+    BOUNCED = "bounced"  # undelivered: the other side refused it after it was taken
     SAME_ADDRESS = "same_address_twice"  # skipped
+    OPTED_OUT = "opted_out"  # skipped: they said that they do not want such messages on this channel
+    SUPPRESSED = "suppressed"  # skipped: nothing goes to this address any more
     MAILING_CANCELLED = "mailing_cancelled"  # cancelled
     CUSTOMER_DELETED = "customer_deleted"  # cancelled
 

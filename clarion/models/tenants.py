@@ -1,14 +1,11 @@
 """Whose data it is, the keys that prove it, and the answers kept for repeated requests."""
 
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Self, TypeVar
 
 from django.db import models
 
 from clarion.lib.zones import find_zone
-
-# How long a final answer is given again under its Idempotency-Key (the HTTP contract's promise).
-IDEMPOTENCY_KEPT = timedelta(hours=24)
 
 Row = TypeVar("Row", bound=models.Model)
 
@@ -21,11 +18,18 @@ class TenantRows(models.QuerySet[Row]):
 
 
 class Tenant(models.Model):
-    """A retailer, or one brand of it. `name` is what X-TWC-Tenant carries."""
+    """A retailer, or one brand of it. `name` is what X-TWC-Tenant carries.
+
+    `keep_…` says how long its rows of that kind are kept: null as the installation has it, 0 for ever.
+    """
 
     name = models.CharField(max_length=64, unique=True)
     timezone = models.CharField(max_length=64, default="UTC")
     created_at = models.DateTimeField()
+    keep_events_days = models.PositiveIntegerField(null=True, blank=True)
+    keep_messages_days = models.PositiveIntegerField(null=True, blank=True)
+    keep_attempts_days = models.PositiveIntegerField(null=True, blank=True)
+    keep_answers_hours = models.PositiveIntegerField(null=True, blank=True)
 
     def __str__(self) -> str:
         return self.name
@@ -55,8 +59,9 @@ class ApiKey(models.Model):
 
 
 class IdempotencyRows(TenantRows["IdempotencyRecord"]):
-    def outdated(self, now: datetime) -> Self:
-        return self.filter(created_at__lt=now - IDEMPOTENCY_KEPT)
+    def outdated(self, created_before: datetime | None) -> Self:
+        """Those that were kept as long as they are to be; None: none is."""
+        return self.none() if created_before is None else self.filter(created_at__lt=created_before)
 
 
 class IdempotencyRecord(models.Model):

@@ -6,11 +6,14 @@ import pytest
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
-from clarion.models import GatewayAccount, Lane, Mailing, Tenant, Worker
+from clarion.flows import readers
+from clarion.flows.reading import read_on
+from clarion.models import Event, GatewayAccount, Lane, Mailing, Tenant, Worker
 from clarion.outbox import claims
 from tests.conftest import Clock
 from tests.doctor.conftest import Doctor, only
 from tests.factories import make_customer, make_mailing
+from tests.flows.recording import fill, poison, recorder
 from tests.outbox.rounds import due_messages, enlist, in_flight
 
 
@@ -123,3 +126,21 @@ def test_a_database_that_may_forget_what_it_acknowledged_is_wrong(doctor: Doctor
         connection.close()
 
     assert (state, bool(mend)) == ("wrong", True)
+
+
+def test_a_reader_that_is_late_or_has_parked_events_is_named_with_what_to_do(
+    doctor: Doctor, tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers, "READERS", (recorder(),))
+    fill(tenant, 3, clock())
+    well = only(doctor()["readers"])
+    Event.objects.of(tenant).update(received_at=clock() - timedelta(minutes=11))
+    late = only(doctor()["readers"])
+    while read_on(recorder(poison(2)), clock()):
+        clock.pass_by(seconds=5)
+    parked = only(doctor()["readers"])
+
+    assert (well[0], well[1].startswith("3 events wait to be read")) == ("ok", True)
+    assert (late[0], "has 3 events of shop to read, the oldest since 11 min" in late[1]) == ("warning", True)
+    assert (parked[0], "has set 1 events of shop aside" in parked[1]) == ("warning", True)
+    assert parked[2].endswith("readers rerun recorder --tenant shop")

@@ -38,7 +38,7 @@ def test_a_hub_that_runs_is_well(hub: Hub) -> None:
 
     said = said_in(result.stdout)
     asked = {"python", "packages", "zones", "settings", "folder", "port", "database", "durability", "keys"}
-    asked |= {"migrations", "clock", "accounts", "lanes", "workers", "mailings"}
+    asked |= {"migrations", "clock", "accounts", "lanes", "workers", "mailings", "readers"}
     assert (result.returncode, result.stderr) == (0, "")
     assert asked <= said.keys()
     assert "our web process, which is ready" in said["port"][0]["seen"]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from tests.faults.plans import Plan
 from tests.faults.reports import Column, begin, is_kept, is_missed
-from tests.faults.teeth import TEETH
+from tests.faults.teeth import READING_TEETH, TEETH
 from tests.legs import LEGS, Unavailable, server_version
 
 COLUMNS = (
@@ -57,7 +57,9 @@ def main() -> int:
                 broken += sum(
                     not is_kept(plan, COLUMNS, first=database.rjust(10), server=server) for plan in plans
                 )
-                broken += sum(not is_missed(tooth, server) for tooth in TEETH if not chosen.runs)
+                broken += sum(
+                    not is_missed(tooth, server) for tooth in (*TEETH, *READING_TEETH) if not chosen.runs
+                )
         except Unavailable as reason:
             print(f"-- {database} skipped: {reason}", flush=True)
             broken += os.environ.get("LEGS") == "require"
@@ -82,6 +84,7 @@ def all_plans(messages: int, kills: int, seed: int) -> Iterator[Plan]:
             lease=2.0,
         )
     yield Plan(scene="poison", messages=2_000, seed=seed, in_flight=64)
+    yield Plan(scene="reading", messages=1, kills=kills, seed=seed)
     yield Plan(scene="restarts", messages=20_000, kills=6, seed=seed, in_flight=64)
 
 

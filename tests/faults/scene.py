@@ -26,6 +26,7 @@ from tests.faults.outage import outage
 from tests.faults.plans import Figures, Plan
 from tests.faults.poison import poison
 from tests.faults.random_kills import random_kills
+from tests.faults.reading import reading
 from tests.faults.restarts import restarts
 
 SCENES: dict[str, Callable[[Plan, Path], Figures]] = {
@@ -34,6 +35,7 @@ SCENES: dict[str, Callable[[Plan, Path], Figures]] = {
     "freezes": freezes,
     "poison": poison,
     "restarts": restarts,
+    "reading": reading,
     "outage": outage,
     "hanging": hanging,
     "nights": nights,

@@ -22,7 +22,7 @@ FREEZE = Plan(
 FREEZES = replace(FREEZE, messages=300, kills=2)
 POISON = Plan(scene="poison", messages=40, in_flight=8, workers=1, forked=True, patience=1.5)
 RESTARTS = Plan(scene="restarts", messages=600, kills=0, in_flight=16, forked=True, patience=1.5)
-
+READING = Plan(scene="reading", messages=1, kills=4, forked=True, patience=10.0)
 
 OUTAGE = Plan(
     scene="outage",
@@ -90,6 +90,10 @@ TEETH = [
     Tooth("poison", POISON, "ended by themselves"),
     Tooth("suspects", POISON, "not the deadly one alone"),
     Tooth("parent", RESTARTS, "outlived their supervisor"),
+]
+READING_TEETH = [
+    Tooth("one_with_position", READING, "were read twice"),
+    Tooth("unmoved", READING, "were read twice"),
 ]
 
 LANE_TEETH = [

@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from django.db import transaction
 
 from clarion import worker
-from clarion.flows import mailings
+from clarion.flows import mailings, reading
 from clarion.lib import hours as lib_hours
 from clarion.lib import parent as lib_parent
 from clarion.models import outgoing
+from clarion.models import readers as readers_rows
 from clarion.outbox import breaker as lane_breaker
 from clarion.outbox import claims, cycle, dispatch, doubt, gate, landing, lanes, pace, pacer, plan, taking
 
@@ -87,6 +89,34 @@ def parent() -> None:
     lib_parent.end_with = lambda *_: None  # type: ignore[assignment]
 
 
+def one_with_position() -> None:
+    """A reader's effects are committed, and then its position, which takes its time."""
+    honest = reading._do
+
+    def do(reader: Any, tenant: Any, place: Any, following: Any, now: Any) -> Any:
+        with transaction.atomic():
+            if reading._lock_unmoved(place) is None:
+                return None
+            reader.apply(tenant, following.events, now)
+        time.sleep(0.05)  # so that kills fall into the gap
+        return honest(replace(reader, apply=lambda *given: None), tenant, place, following, now)
+
+    reading._do = do  # type: ignore[assignment]
+
+
+def unmoved() -> None:
+    """Whoever has read a slice does it, whether or not the position is still where it was; others read beside it."""
+    honest = reading._next_slice
+
+    def next_slice(*given: Any) -> Any:
+        found = honest(*given)
+        time.sleep(0.02)  # so that both workers have read the same one
+        return found
+
+    reading._next_slice = next_slice
+    readers_rows.ReaderPosition.is_where = lambda self, other: True  # type: ignore[method-assign]
+
+
 def breaker() -> None:
     """However many sends fail, their lane stays open."""
     lane_breaker.Breaker.note = lambda self, landing: False  # type: ignore[method-assign]
@@ -156,6 +186,7 @@ MUTATIONS: dict[str, Callable[[], None]] = {
     mutation.__name__: mutation
     for mutation in (
         *(rescue, sending_first, hold, fence, may_take, poison, suspects, parent),
+        *(one_with_position, unmoved),
         *(breaker, slow_start, rate, reserve),
         *(hours, summer, steady_leases, window, beginning),
     )

@@ -1,0 +1,195 @@
+"""How long each tenant's rows are kept, and what drops them then: in small batches, whatever depends on them first."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Length
+
+from clarion.flows import readers
+from clarion.flows.reading import lock_position
+from clarion.flows.rounds import each
+from clarion.models import (
+    Attempt,
+    Engagement,
+    Event,
+    EventHead,
+    Mailing,
+    Message,
+    ParkedEvent,
+    ReaderPosition,
+    Tenant,
+)
+from clarion.models.transactions import again_on_deadlock
+from clarion.settings import MOST_DAYS
+
+log = structlog.get_logger()
+
+# Rows dropped in one transaction: SQLite does so many within 25 ms, their places in all indexes included.
+BATCH = {"sqlite": 200}
+SERVER_BATCH = 1_000
+# Characters of documents dropped at once; freeing their pages took SQLite 10 ms.
+MOST_CHARACTERS = 4 * 1024 * 1024
+
+# Logs cut in one step, those with the oldest events first. To find them is a look at every tenant.
+LOGS = 8
+
+# What is kept, the unit its time is given in, and the least that is promised to callers.
+UNITS = {
+    "keep_events_days": timedelta(days=1),
+    "keep_messages_days": timedelta(days=1),
+    "keep_attempts_days": timedelta(days=1),
+    "keep_answers_hours": timedelta(hours=1),
+}
+LEAST_ANSWERS = 24
+# As the settings have it.
+MOST = timedelta(days=MOST_DAYS)
+
+
+class BadRetention(ValueError):
+    """Nothing can be kept for so long, or so shortly."""
+
+
+def kept(tenant: Tenant, what: str) -> int:
+    """Return for how many units this tenant's rows are kept; 0 for ever."""
+    own: int | None = getattr(tenant, what)
+    return int(getattr(settings.CLARION, what)) if own is None else own
+
+
+def keep(tenant: Tenant, changes: Mapping[str, int | None]) -> None:
+    """Keep this tenant's rows for so long from now on: None as the installation has it, 0 for ever.
+
+    :raises BadRetention: nothing is changed then
+    """
+    for what, amount in changes.items():
+        if amount and amount > MOST // UNITS[what]:
+            raise BadRetention(f"The longest is {MOST // UNITS[what]}, but for ever.")
+        if what == "keep_answers_hours" and amount is not None and amount < LEAST_ANSWERS:
+            raise BadRetention(f"Answers are kept {LEAST_ANSWERS} hours at least, and not for ever.")
+    for what, amount in changes.items():
+        setattr(tenant, what, amount)
+    if changes:
+        tenant.save(update_fields=list(changes))
+        log.info("retention_changed", tenant=tenant.name, **changes)
+
+
+def served_before(tenant: Tenant, what: str, now: datetime) -> datetime | None:
+    """Return before which moment this tenant's rows have served their time; None where they are kept for ever."""
+    amount = kept(tenant, what)
+    return now - amount * UNITS[what] if amount else None
+
+
+def in_groups(what: str, now: datetime, *, of: str = "tenant__") -> Iterator[tuple[dict[str, Any], datetime]]:
+    """Give the tenants by how long they keep something: a filter that finds them, and before when it is outdated."""
+    for amount in Tenant.objects.order_by(what).values_list(what, flat=True).distinct():
+        before = served_before(Tenant(**{what: amount}), what, now)
+        if before is not None:
+            yield {f"{of}{what}": amount}, before
+
+
+def prune_events(now: datetime) -> int:
+    """Drop a batch from the beginning of each log that goes back too far, of the oldest first; return how many events.
+
+    Never what a reader has not read, nor what it has parked: that can be given to it again.
+    """
+    dropped = 0
+    for group, before in in_groups("keep_events_days", now):
+        for head in _logs_to_cut(group, before).select_related("tenant")[:LOGS]:
+            dropped += _cut(head.tenant, before)
+    return dropped
+
+
+def prune_messages(now: datetime) -> int:
+    """Drop the next messages of mailings that ended long ago, with their attempts; return how much was done.
+
+    The mailing remembers how many there were, and its counts stay as they are.
+    """
+    done = 0
+    for group, before in in_groups("keep_messages_days", now):
+        due = Mailing.objects.filter(**group).to_prune(before).order_by("finished_at", "id")
+        done += sum(each(due, _drop_messages, now, most=1))
+    return done
+
+
+def prune_attempts(now: datetime) -> int:
+    """Drop the next batch of tries that are too old; return how many."""
+    dropped = 0
+    for group, before in in_groups("keep_attempts_days", now, of=""):
+        oldest = Attempt.objects.filter(tenant=OuterRef("pk")).order_by("ended_at").values("ended_at")[:1]
+        tenants = Tenant.objects.filter(**group).annotate(oldest=Subquery(oldest))
+        for tenant in tenants.filter(oldest__lt=before).order_by("oldest")[:1]:
+            rows = Attempt.objects.of(tenant).filter(ended_at__lt=before).order_by("ended_at")
+            ids = list(rows.values_list("pk", flat=True)[: _batch()])
+            dropped += Attempt.objects.of(tenant).filter(pk__in=ids).delete()[0]
+    return dropped
+
+
+def _logs_to_cut(group: Mapping[str, Any], before: datetime) -> QuerySet[EventHead]:
+    """Return the heads of logs whose first event is too old and has been read by everybody."""
+    events = Event.objects.filter(tenant=OuterRef("tenant")).order_by("seq")
+    heads: QuerySet[Any] = EventHead.objects.filter(**group).annotate(
+        first=Subquery(events.values("seq")[:1]), oldest=Subquery(events.values("received_at")[:1])
+    )
+    heads = heads.filter(oldest__lt=before)
+    for reader in readers.READERS:
+        mine = {"tenant": OuterRef("tenant"), "reader": reader.name}
+        # Compared outside of the subqueries: MariaDB takes no subquery within the condition of another.
+        read = ReaderPosition.objects.filter(**mine).values("seq")[:1]
+        parked = ParkedEvent.objects.filter(**mine).order_by("seq").values("seq")[:1]
+        heads = heads.alias(read=Subquery(read), parked=Subquery(parked))
+        heads = heads.filter(Q(parked=None) | Q(parked__gt=F("first")), read__gte=F("first"))
+    return heads.order_by("oldest")
+
+
+def _cut(tenant: Tenant, before: datetime) -> int:
+    first = Event.objects.of(tenant).order_by("seq")
+    last = total = 0
+    for seq, received_at, size in first.values_list("seq", "received_at", Length("body"))[: _batch()]:
+        total += size
+        if received_at >= before or (last and total > MOST_CHARACTERS):
+            break
+        last = seq
+
+    def once() -> int:
+        with transaction.atomic():
+            end = min(last, _done_with(tenant))
+            # Left by readers that there are no more.
+            ParkedEvent.objects.of(tenant).filter(seq__lte=end).delete()
+            return Event.objects.of(tenant).filter(seq__lte=end).delete()[0]
+
+    return again_on_deadlock(once)
+
+
+def _done_with(tenant: Tenant) -> int:
+    """Return up to which number nobody will ask for events again, and see to it that it stays so.
+
+    Positions are locked, so that no reader is sent back meanwhile.
+    """
+    names = sorted(reader.name for reader in readers.READERS)
+    read = [lock_position(tenant, name).seq for name in names]
+    parked = ParkedEvent.objects.of(tenant).filter(reader__in=names).order_by("seq")
+    before_parked = [seq - 1 for seq in parked.values_list("seq", flat=True)[:1]]
+    head = EventHead.objects.of(tenant).values_list("seq", flat=True).first() or 0
+    return min([head, *read, *before_parked])
+
+
+def _drop_messages(mailing: Mailing, now: datetime) -> int:
+    rows = Message.objects.of(mailing.tenant).filter(mailing=mailing).order_by("customer_id")
+    held = Message.objects.of(mailing.tenant).lock(list(rows.values_list("pk", flat=True)[: _batch()]))
+    ids = [row.id for row in held]
+    Attempt.objects.of(mailing.tenant).filter(message__in=ids).delete()
+    Engagement.objects.of(mailing.tenant).filter(message__in=ids).delete()
+    Message.objects.of(mailing.tenant).filter(pk__in=ids).delete()
+    mailing.pruned += len(ids)
+    if len(ids) < _batch():
+        mailing.pruned_at = now
+        log.info("mailing_pruned", mailing_id=mailing.pk, tenant=mailing.tenant.name, messages=mailing.pruned)
+    return 1
+
+
+def _batch() -> int:
+    return BATCH.get(connection.vendor, SERVER_BATCH)
