@@ -6,12 +6,10 @@ other body in memory.
 """
 
 import asyncio
-import contextlib
-import json
 import os
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import ExitStack
 from typing import IO, Any
 
 import django
@@ -24,31 +22,31 @@ django.setup()
 from django.core.wsgi import get_wsgi_application  # noqa: E402 - settings come first
 
 from clarion import checks  # noqa: E402
+from clarion.api.bodies import (  # noqa: E402
+    Receive,
+    Scope,
+    Send,
+    declared,
+    last,
+    refuse,
+    replay,
+    replay_file,
+    with_length,
+)
 from clarion.api.event_posts import brings_events  # noqa: E402
-from clarion.api.middleware import METHODS, REQUESTS, log, request_id_of  # noqa: E402
+from clarion.api.middleware import log  # noqa: E402
 from clarion.api.streams import is_stream, may_send  # noqa: E402
 from clarion.intake.lane import Lane  # noqa: E402
-from clarion.lib.problems import MEDIA_TYPE, Problem  # noqa: E402
+from clarion.lib.problems import Problem  # noqa: E402
+from clarion.lib.time_limit import TimeLimit  # noqa: E402
 
 # Whoever starts the web process by hand passes no check of Django's commands.
-for _problem in checks.development_mode(None):
+for _problem in checks.reasons_not_to_start():
     raise SystemExit(f"{_problem.msg} {_problem.hint}")
 
 # A page that computes shares the interpreter with the fast lane, and hands it over this often, s. With Python's own
 # 5 ms one busy page would starve the lane.
 sys.setswitchinterval(0.0001)
-# How long a refused client may go on sending before the connection ends, s. Ended at once, it would see a reset in
-# place of the answer that it has not read yet.
-LINGER = 2.0
-# How much of a file is handed to a thread of Django's at once.
-PIECE = 256 * 1024
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-# What Django is given: how long the body is, where it comes from, where the answer goes.
-Handed = tuple[int, Receive, Send]
 
 
 class BodyTooLong(Exception):
@@ -57,6 +55,14 @@ class BodyTooLong(Exception):
     def __init__(self, *, is_whole: bool) -> None:
         super().__init__()
         self.is_whole = is_whole
+
+
+class BodyTooSlow(Exception):
+    """The body, or the next piece of a file, did not come in time."""
+
+
+class NoRoom(Exception):
+    """The disk does not take the file."""
 
 
 class Gone(Exception):
@@ -71,70 +77,93 @@ class WholeBodies:
     """Hands a request on when its body is there, and refuses one that is too long or too slow.
 
     `most_bytes` and `seconds` are for a whole body; of events it may have `most_event_bytes` where the caller may
-    send them; for a file it is `most_file_bytes`, and `seconds` between two pieces of it.
+    send them; for a file it is `most_file_bytes`, and `seconds` between two pieces of it. Events go to the `lane`,
+    what that leaves and all else to `django`.
     """
 
     def __init__(
-        self, app: Any, *, most_bytes: int, most_event_bytes: int, most_file_bytes: int, seconds: float
+        self,
+        lane: Lane,
+        django: Any,
+        *,
+        most_bytes: int,
+        most_event_bytes: int,
+        most_file_bytes: int,
+        seconds: float,
     ) -> None:
-        self._app = app
+        self._lane = lane
+        self._django = django
         self._most_bytes = most_bytes
         self._most_event_bytes = most_event_bytes
         self._most_file_bytes = most_file_bytes
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        if scope["type"] != "http":
             await _lifespan(receive, send)
             return
-        if scope["type"] != "http":
-            return
         is_file = is_stream(scope["method"], scope["path"])
-        most = self._most_file_bytes if is_file else self._most_of(scope)
-        with contextlib.ExitStack() as kept:
-            try:
-                if _declared(scope) > most:
-                    raise BodyTooLong(is_whole=False)
-                length, body, answer = await (self._file if is_file else self._body)(
-                    scope, receive, send, kept
-                )
-            except BodyTooLong as error:
-                problem = Problem(413, "body_too_long", f"A body may have {most} bytes.")
-                await _refuse(scope, None if error.is_whole else receive, send, problem)
-            except TimeoutError:
-                problem = Problem(408, "body_too_slow", f"A body must be here within {self._seconds:g} s.")
-                await _refuse(scope, receive, send, problem)
-            except OSError as error:
-                log.error("no_room", error=error.strerror)
-                await _refuse(scope, receive, send, Problem(507, "no_room", "There is no room for the file."))
-            except Gone:
-                return
-            else:
-                await self._app(_with_length(scope, length), body, answer)
-
-    async def _body(self, scope: Scope, receive: Receive, send: Send, kept: contextlib.ExitStack) -> Handed:
+        are_events = brings_events(scope["method"], scope["path"])
+        most = (
+            self._most_file_bytes if is_file else self._most_event_bytes if are_events else self._most_bytes
+        )
         try:
-            async with asyncio.timeout(self._seconds):
-                body = await self._read(scope, receive)
-        except Stranger:
-            return 0, _replay(b"", receive), _last(send, receive)
-        return len(body), _replay(body, receive), send
+            if declared(scope) > most:
+                raise BodyTooLong(is_whole=False)
+            if is_file:
+                await self._file(scope, receive, send)
+            elif are_events:
+                await self._events(scope, receive, send)
+            else:
+                body = await self._read(scope, receive, most)
+                await self._django(with_length(scope, len(body)), replay(body, receive), send)
+        except BodyTooLong as error:
+            problem = Problem(413, "body_too_long", f"A body may have {most} bytes.")
+            await refuse(scope, None if error.is_whole else receive, send, problem)
+        except BodyTooSlow:
+            problem = Problem(408, "body_too_slow", f"A body must be here within {self._seconds:g} s.")
+            await refuse(scope, receive, send, problem)
+        except NoRoom as error:
+            log.error("no_room", error=str(error))
+            await refuse(scope, receive, send, Problem(507, "no_room", "There is no room for the file."))
+        except Gone:
+            return
 
-    async def _file(self, scope: Scope, receive: Receive, send: Send, kept: contextlib.ExitStack) -> Handed:
+    async def _events(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            body = await self._read(scope, receive, self._most_event_bytes)
+        except Stranger:
+            await self._refuse_stranger(scope, receive, send)
+            return
+        if not await self._lane.answers(scope, body, send):
+            await self._django(with_length(scope, len(body)), replay(body, receive), send)
+
+    async def _refuse_stranger(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let Django say what is wrong with who asks, without the body, and end the connection."""
+        await self._django(with_length(scope, 0), replay(b"", receive), last(send, receive))
+
+    async def _file(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Keep the body on the disk until it is whole; of somebody who may not send one, not even that."""
         if not await _may_send(scope, is_file=True):
-            return 0, _replay(b"", receive), _last(send, receive)
-        # Beside the data: the system's own folder for such files may be in memory.
-        file = tempfile.TemporaryFile(dir=settings.CLARION.data)  # noqa: SIM115 - `kept` closes it
-        kept.enter_context(file)
-        size = await self._spool(receive, file)
-        file.seek(0)
-        return size, _replay_file(file, size, receive), send
+            await self._refuse_stranger(scope, receive, send)
+            return
+        with ExitStack() as kept:
+            try:
+                # Beside the data: the system's own folder for such files may be in memory.
+                file = kept.enter_context(tempfile.TemporaryFile(dir=settings.CLARION.data))
+                size = await self._spool(receive, file)
+                file.seek(0)
+            except OSError as error:
+                raise NoRoom(error.strerror) from error
+            await self._django(with_length(scope, size), replay_file(file, size, receive), send)
 
     async def _spool(self, receive: Receive, file: IO[bytes]) -> int:
         size = 0
         while True:
-            message = await asyncio.wait_for(receive(), self._seconds)
+            try:
+                message = await asyncio.wait_for(receive(), self._seconds)
+            except TimeoutError:
+                raise BodyTooSlow from None
             if message["type"] == "http.disconnect":
                 raise Gone
             size += len(message.get("body", b""))
@@ -144,116 +173,34 @@ class WholeBodies:
             if not message.get("more_body"):
                 return size
 
-    def _most_of(self, scope: Scope) -> int:
-        return self._most_event_bytes if brings_events(scope["method"], scope["path"]) else self._most_bytes
-
-    async def _read(self, scope: Scope, receive: Receive) -> bytes:
-        parts, size, most = [], 0, self._most_of(scope)
+    async def _read(self, scope: Scope, receive: Receive, most: int) -> bytes:
+        """Return the whole body; of one longer than most may be, only after a look at who sends it."""
+        parts, size = [], 0
         is_known = most <= self._most_bytes
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Gone
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > most:
-                raise BodyTooLong(is_whole=not message.get("more_body"))
-            if size > self._most_bytes and not is_known:
-                is_known = await _may_send(scope, is_file=False)
-                if not is_known:
-                    raise Stranger
-            if not message.get("more_body"):
-                return b"".join(parts)
+        try:
+            with TimeLimit(self._seconds):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Gone
+                    parts.append(message.get("body", b""))
+                    size += len(parts[-1])
+                    if size > most:
+                        raise BodyTooLong(is_whole=not message.get("more_body"))
+                    if size > self._most_bytes and not is_known:
+                        is_known = await _may_send(scope, is_file=False)
+                        if not is_known:
+                            raise Stranger
+                    if not message.get("more_body"):
+                        return b"".join(parts)
+        except TimeoutError:
+            raise BodyTooSlow from None
 
 
 async def _may_send(scope: Scope, *, is_file: bool) -> bool:
     headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
     given = (headers.get(b"authorization", ""), headers.get(b"x-twc-tenant", ""))
     return await asyncio.to_thread(may_send, *given, is_file=is_file)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """Give the body that was read, once; afterwards whatever else arrives."""
-    waiting = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def next_message() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return next_message
-
-
-def _replay_file(file: IO[bytes], size: int, receive: Receive) -> Receive:
-    """Give the file piece by piece; afterwards whatever else arrives."""
-    is_over = False
-
-    async def next_message() -> Message:
-        nonlocal is_over
-        if is_over:
-            return await receive()
-        piece = await asyncio.to_thread(file.read, PIECE)
-        is_over = await asyncio.to_thread(file.tell) >= size
-        return {"type": "http.request", "body": piece, "more_body": not is_over}
-
-    return next_message
-
-
-def _last(send: Send, rest: Receive) -> Send:
-    """Send an answer and end the connection; what the client still sends meanwhile is read and dropped."""
-
-    async def send_last(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
-        elif not message.get("more_body"):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(_drain(rest), LINGER)
-        await send(message)
-
-    return send_last
-
-
-def _declared(scope: Scope) -> int:
-    """Return the length that the request says its body has; 0 where it says none."""
-    declared = dict(scope["headers"]).get(b"content-length", b"0")
-    return int(declared) if declared.isdigit() else 0
-
-
-def _with_length(scope: Scope, length: int) -> Scope:
-    """Name the length of the body that was read: WSGI knows no other end, and a chunked body came without."""
-    headers = [pair for pair in scope["headers"] if pair[0] not in (b"content-length", b"transfer-encoding")]
-    return {**scope, "headers": [*headers, (b"content-length", str(length).encode())]}
-
-
-async def _refuse(scope: Scope, rest: Receive | None, send: Send, problem: Problem) -> None:
-    """Answer without Django. `rest` is where the remaining body comes from; it is read and dropped for a moment."""
-    given = dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1")
-    request_id = request_id_of(given)
-    body = json.dumps(problem.to_dict(request_id)).encode()
-    headers = [
-        (b"content-type", MEDIA_TYPE.encode()),
-        (b"content-length", str(len(body)).encode()),
-        (b"x-request-id", request_id.encode()),
-        # What is left of the body would be read as the next request.
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": True})
-    REQUESTS.labels(scope["method"] if scope["method"] in METHODS else "other", str(problem.status)).inc()
-    log.info(
-        "request",
-        method=scope["method"],
-        path=scope["path"],
-        status=problem.status,
-        request_id=request_id,
-    )
-    if rest is not None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(_drain(rest), LINGER)
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def _drain(receive: Receive) -> None:
-    while (await receive()).get("more_body"):
-        pass
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
@@ -265,9 +212,10 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 
 
 _django: Any = get_wsgi_application()
-_lane = Lane(WSGIMiddleware(_django, workers=settings.CLARION.web_threads))
+_lane = Lane()
 application = WholeBodies(
     _lane,
+    WSGIMiddleware(_django, workers=settings.CLARION.web_threads),
     most_bytes=settings.CLARION.max_body_bytes,
     most_event_bytes=settings.MOST_EVENT_BYTES,
     most_file_bytes=settings.CLARION.max_import_bytes,

@@ -13,6 +13,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 COLLATIONS = ("utf8mb4_nopad_bin", "utf8mb4_0900_bin")
 # The first with SKIP LOCKED (10.6), by which workers share the work, and with JSON_TABLE (10.6), by which rows are stored.
 OLDEST_MARIADB = (10, 6)
+# The database could not be asked.
+AWAY = "clarion.E003"
 
 
 def register() -> None:
@@ -39,7 +41,14 @@ def database_promises(app_configs: Any, **_: Any) -> list[checks.CheckMessage]:
     except (DatabaseError, InterfaceError) as error:
         hint = "Is the server up, and CLARION_DATABASE_URL right?"
         sentence = f"The database cannot be asked: {type(error).__name__}."
-        return [checks.Error(sentence, hint=hint, id="clarion.E003")]
+        return [checks.Error(sentence, hint=hint, id=AWAY)]
+
+
+def reasons_not_to_start() -> list[checks.CheckMessage]:
+    """What a process that is started by hand refuses. A database that is away is none: it may come back."""
+    found = [*development_mode(None), *database_promises(None)]
+    connection.close()
+    return [message for message in found if message.id != AWAY]
 
 
 def _sqlite() -> Iterator[tuple[str, str]]:

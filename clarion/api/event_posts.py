@@ -4,14 +4,14 @@ One event, an array, or lines of JSON; packed with gzip or not. What is told her
 answers the same calls sooner.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any
 
+import msgspec
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from ninja import Router, Status
+from ninja import Router
 
 from clarion.api.auth import Requires, caller_of
 from clarion.api.clock import now
@@ -34,7 +34,11 @@ FORMS: dict[str, Form] = {
 # In one request (the HTTP contract).
 MOST_EVENTS = 10_000
 MOST_BYTES: int = settings.MOST_EVENT_BYTES
-LINES = (bundles.LINES, "application/ndjson", "application/jsonl")
+LINES = frozenset({bundles.LINES, "application/ndjson", "application/jsonl"})
+KINDS = frozenset({"", bundles.JSON}) | LINES
+
+# Of an answer that is no problem.
+MEDIA_TYPE = "application/json; charset=utf-8"
 
 _EVENT = {"type": "object"}
 _BODIES = {
@@ -56,8 +60,7 @@ def brings_events(method: str | None, path: str) -> bool:
     return method == "POST" and path.removesuffix("/") in FORMS
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True):
     """What was in a body: each event, or what is wrong with it. `is_many`: an array, or lines."""
 
     drafts: list[Draft | BadEvent]
@@ -68,39 +71,38 @@ class Sent:
         return [draft for draft in self.drafts if isinstance(draft, Draft)]
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What is answered: a document or a problem."""
+class Reply(msgspec.Struct, frozen=True):
+    """What is answered: JSON, or a problem. `seq` is the number of the one event that was sent."""
 
     status: int
-    document: dict[str, Any] | Problem
-    warnings: list[str] = field(default_factory=list)
+    content: bytes | Problem
+    warnings: list[str] = []
     seq: int | None = None
 
 
 @router.post("/receive_event", response=_ANSWERS, openapi_extra=_BODIES)
-def receive_event(request: HttpRequest, response: HttpResponse) -> Any:
+def receive_event(request: HttpRequest) -> HttpResponse:
     """Store what somebody did with a mail, or bought."""
-    return _receive(request, response)
+    return _receive(request)
 
 
 @router.post("/api/v1/events", response=_ANSWERS, openapi_extra=_BODIES)
-def create_event(request: HttpRequest, response: HttpResponse) -> Any:
+def create_event(request: HttpRequest) -> HttpResponse:
     """Store what became of an entity. The same again under its id is answered 200, something else 409."""
-    return _receive(request, response)
+    return _receive(request)
 
 
-def read_events(form: Form, body: bytes, headers: Mapping[str, str], zone: tzinfo) -> Sent:
-    """Return the events in a body; `headers` in lower case.
+def read_events(form: Form, body: bytes, kind: str, packing: str, zone: tzinfo) -> Sent:
+    """Return the events in a body; `kind` and `packing` are its Content-Type and -Encoding, empty where not sent.
 
     :raises Unreadable: it cannot be taken as a whole
     """
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in ("", bundles.JSON, *LINES):
+    kind = kind.partition(";")[0].strip().lower()
+    if kind not in KINDS:
         sentence = f"Send the body as Content-Type: {bundles.JSON} or {bundles.LINES}."
         raise Unreadable(415, "not_json", sentence)
     try:
-        text = _unpacked(body, headers)
+        text = _unpacked(body, packing)
         bundle = bundles.read(text, is_lines=kind in LINES, most=MOST_EVENTS)
     except bundles.TooLong as error:
         raise _too_long() from error
@@ -118,37 +120,40 @@ def read_events(form: Form, body: bytes, headers: Mapping[str, str], zone: tzinf
 
 def reply_to(sent: Sent, outcomes: Sequence[Outcome]) -> Reply:
     """Return what to answer; the outcomes are those of the good events, in their order."""
-    warnings = sorted({flaw for draft in sent.good for flaw in draft.flaws})
     if sent.is_many:
         document = _tally(sent, outcomes)
-        return Reply(207 if document["errors"] else 201, document, warnings)
+        warnings = {flaw for draft in sent.good for flaw in draft.flaws}
+        return Reply(207 if document["errors"] else 201, msgspec.json.encode(document), sorted(warnings))
     (only,) = sent.drafts
     if isinstance(only, BadEvent):
         return Reply(400, _problem(only))
     (outcome,) = outcomes
     if outcome.kind == CONFLICT:
         return Reply(409, _taken())
-    return Reply(201 if outcome.kind == STORED else 200, outcome.document, warnings, outcome.seq)
+    return Reply(
+        201 if outcome.kind == STORED else 200, outcome.body.encode(), sorted(only.flaws), outcome.seq
+    )
 
 
-def _receive(request: HttpRequest, response: HttpResponse) -> Any:
+def _receive(request: HttpRequest) -> HttpResponse:
     caller = caller_of(request)
-    headers = {name.lower(): value for name, value in request.headers.items()}
+    kind, packing = (request.headers.get(name, "") for name in ("Content-Type", "Content-Encoding"))
     form = FORMS[request.path_info.removesuffix("/")]
-    sent = read_events(form, request.body, headers, caller.tenant.zone)
+    sent = read_events(form, request.body, kind, packing, caller.tenant.zone)
     arrivals = [Arrival(caller.tenant, draft, caller.is_test) for draft in sent.good]
     reply = reply_to(sent, events.append(arrivals, now()) if arrivals else [])
-    if isinstance(reply.document, Problem):
-        problem = reply.document
+    if isinstance(reply.content, Problem):
+        problem = reply.content
         return problem_response(request, problem.status, problem.code, problem.detail, problem.errors)
+    response = HttpResponse(reply.content, content_type=MEDIA_TYPE, status=reply.status)
     warn(response, reply.warnings)
     if reply.seq is not None:
         response.headers["Clarion-Seq"] = str(reply.seq)
-    return Status(reply.status, reply.document)
+    return response
 
 
-def _unpacked(body: bytes, headers: Mapping[str, str]) -> bytes:
-    packing = headers.get("content-encoding", "").strip().lower()
+def _unpacked(body: bytes, packing: str) -> bytes:
+    packing = packing.strip().lower()
     if packing not in ("", "identity", "gzip", "x-gzip"):
         raise Unreadable(415, "unknown_encoding", "Send the body plain, or as Content-Encoding: gzip.")
     if packing in ("gzip", "x-gzip"):

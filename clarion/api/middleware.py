@@ -1,11 +1,11 @@
 """What holds for every request: an id, a line in the log, a plain path, a host that is ours, an error a client can read."""
 
 import logging
+import random
 import re
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import structlog
 from django.conf import settings
@@ -28,6 +28,8 @@ SECONDS = Histogram("clarion_http_request_seconds", "Time from the request's las
 
 # Taken over from the caller when it is harmless in a log and a header; else one is made.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+# An id is no secret, and the system's own random bits take a look at another thread with each.
+_ids = random.Random()  # noqa: S311
 # These belong to Django's own pages, which know one spelling.
 _DJANGO_PAGES = ("/admin/", "/static/")
 # The names of this machine: in development mode there are no others, whatever CLARION_ALLOWED_HOSTS says.
@@ -111,7 +113,9 @@ class OwnHosts:
 
 def request_id_of(given: str) -> str:
     """Return the id a request goes by: the caller's own, or a new one where that is missing or unfit."""
-    return given if _REQUEST_ID.fullmatch(given) else f"req_{uuid4().hex}"
+    if given and _REQUEST_ID.fullmatch(given):
+        return given
+    return f"req_{_ids.getrandbits(128):032x}"
 
 
 def is_own_host(host: str, origin: str) -> bool:

@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 import uvicorn
 from django.conf import settings
-from django.core import checks
+from django.core.checks import run_checks
 from django.core.management import call_command
 
-from clarion.checks import LOOPBACK, development_mode
+from clarion import checks
+from clarion.checks import LOOPBACK
 from clarion.cli.door import require_installation
 from clarion.cli.output import FAILED, REFUSED, err, now, out, program, stop
 from clarion.flows import first_start
@@ -75,10 +76,10 @@ def run(
 
 def web(parent_fd: Annotated[int | None, typer.Option(hidden=True)] = None) -> None:
     """Run the web process alone."""
-    for problem in development_mode(None):
-        stop(REFUSED, f"{problem.msg} {problem.hint}")
     if parent_fd is None:
         require_installation()
+    for problem in checks.reasons_not_to_start():
+        stop(REFUSED, f"{problem.msg} {problem.hint}")
     parent.end_with(parent_fd)
     uvicorn.run(
         "clarion.asgi:application",
@@ -102,7 +103,7 @@ def prepare_database() -> None:
     except OSError as error:
         folder = settings.CLARION.data
         stop(FAILED, f"The folder {folder} cannot be made: {error.strerror}. Set CLARION_DATA.")
-    found = checks.run_checks(include_deployment_checks=False, databases=["default"])
+    found = run_checks(include_deployment_checks=False, databases=["default"])
     errors = [message for message in found if message.is_serious()]
     if errors:
         stop(FAILED, "\n".join(f"{error.msg} {error.hint or ''}" for error in errors))

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from clarion import worker
+from clarion import checks, worker
+from clarion.cli.output import REFUSED, stop
 
 
 def work(
@@ -12,6 +13,8 @@ def work(
     parent_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Start mailings when their time comes, and send what is due."""
+    for problem in checks.reasons_not_to_start():
+        stop(REFUSED, f"{problem.msg} {problem.hint}")
     if once:
         worker.tick(worker.utc_now)
     else:

@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
+import msgspec
 import structlog
 from django.db import transaction
 
@@ -21,8 +20,7 @@ log = structlog.get_logger()
 STORED, KNOWN, CONFLICT = "stored", "known", "conflict"
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True):
     """One event that came in, for the tenant it came for. `is_test`: with a test key."""
 
     tenant: Tenant
@@ -30,16 +28,15 @@ class Arrival:
     is_test: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What became of an arrival: stored; known, as it was told before; or in conflict with what has its id.
 
-    `seq` and `document` are of the event that has the id.
+    `seq` and `body`, JSON, are of the event that has the id.
     """
 
     kind: str
     seq: int
-    document: dict[str, Any]
+    body: str
 
 
 class Pruned(LookupError):
@@ -102,6 +99,8 @@ def _append(batch: Sequence[Arrival], now: datetime) -> list[Outcome]:
     found: dict[int, Outcome] = {}
     tenants = {arrival.tenant.pk: arrival.tenant for arrival in batch}
     with transaction.atomic():
+        if len(tenants) == 1:
+            return _append_of(batch[0].tenant, batch, now)
         # Heads are locked in the order of their ids, so two batches never wait for each other.
         for _, tenant in sorted(tenants.items()):
             mine = [place for place, arrival in enumerate(batch) if arrival.tenant.pk == tenant.pk]
@@ -115,12 +114,17 @@ def _append_of(tenant: Tenant, batch: Sequence[Arrival], now: datetime) -> list[
     first: dict[str, int] = {}
     for place, arrival in enumerate(arrivals):
         if first.setdefault(arrival.draft.event_id, place) != place and arrival.draft.is_made:
-            arrivals[place] = replace(arrival, draft=new_id(arrival.draft))
+            arrivals[place] = _renamed(arrival)
             first[arrivals[place].draft.event_id] = place
     numbers = Event.objects.append(tenant, [_row(arrivals[place], now) for place in first.values()])
+    if len(numbers) == len(arrivals):
+        return [
+            Outcome(STORED, seq, arrival.draft.body)
+            for seq, arrival in zip(numbers.values(), arrivals, strict=True)
+        ]
     known = _stored(tenant, [each for each in first if each not in numbers])
     unlucky = [place for each, place in first.items() if each in known and arrivals[place].draft.is_made]
-    again = [replace(arrivals[place], draft=new_id(arrivals[place].draft)) for place in unlucky]
+    again = [_renamed(arrivals[place]) for place in unlucky]
     others = dict(zip(unlucky, _append_of(tenant, again, now), strict=True)) if again else {}
     return [
         others.get(place) or _outcome(place, arrival.draft, first, numbers, known, arrivals)
@@ -128,29 +132,32 @@ def _append_of(tenant: Tenant, batch: Sequence[Arrival], now: datetime) -> list[
     ]
 
 
+def _renamed(arrival: Arrival) -> Arrival:
+    return msgspec.structs.replace(arrival, draft=new_id(arrival.draft))
+
+
 def _outcome(
     place: int,
     draft: Draft,
     first: dict[str, int],
     numbers: dict[str, int],
-    known: dict[str, tuple[int, dict[str, Any]]],
+    known: dict[str, tuple[int, str]],
     arrivals: Sequence[Arrival],
 ) -> Outcome:
     if first[draft.event_id] == place and draft.event_id in numbers:
-        return Outcome(STORED, numbers[draft.event_id], draft.document)
+        return Outcome(STORED, numbers[draft.event_id], draft.body)
     if draft.event_id in numbers:
-        holder = arrivals[first[draft.event_id]].draft
-        seq, document = numbers[draft.event_id], holder.document
+        seq, body = numbers[draft.event_id], arrivals[first[draft.event_id]].draft.body
     else:
-        seq, document = known[draft.event_id]
-    return Outcome(KNOWN if is_same(document, draft.document) else CONFLICT, seq, document)
+        seq, body = known[draft.event_id]
+    return Outcome(KNOWN if is_same(json.loads(body), draft.document) else CONFLICT, seq, body)
 
 
-def _stored(tenant: Tenant, ids: Sequence[str]) -> dict[str, tuple[int, dict[str, Any]]]:
+def _stored(tenant: Tenant, ids: Sequence[str]) -> dict[str, tuple[int, str]]:
     if not ids:
         return {}
     rows = Event.objects.of(tenant).filter(event_id__in=ids).values_list("event_id", "seq", "body")
-    return {event_id: (seq, json.loads(body)) for event_id, seq, body in rows}
+    return {event_id: (seq, body) for event_id, seq, body in rows}
 
 
 def _row(arrival: Arrival, now: datetime) -> Values:
@@ -170,6 +177,6 @@ def _row(arrival: Arrival, now: datetime) -> Values:
         now,
         arrival.is_test,
         bool(draft.flaws),
-        json.dumps(draft.facts),
+        msgspec.json.encode(draft.facts).decode(),
         draft.body,
     )

@@ -7,23 +7,27 @@ to Django, whose refusal is then the refusal.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from typing import Any
 
 import msgspec
 import structlog
 from django.conf import settings
 
+from clarion.api import event_posts
 from clarion.api.clock import now
 from clarion.api.event_posts import FORMS, SCOPE, Reply, Sent, read_events, reply_to
 from clarion.api.middleware import REQUESTS, SECONDS, is_own_host, request_id_of
 from clarion.api.problems import Unreadable
 from clarion.flows.callers import Caller, NotIdentified, WrongTenant, identify
+from clarion.flows.event_forms import Form
 from clarion.flows.events import Arrival, Outcome
-from clarion.intake.writer import Full, Parcel, Unavailable, Writer, drop_connection, is_outage
-from clarion.lib.logs import code_of, mistake
+from clarion.intake.writer import Full, Parcel, Result, Unavailable, Writer, drop_connection, is_outage
+from clarion.lib.logs import code_of, info_lines, mistake
 from clarion.lib.problems import MEDIA_TYPE, Problem
+from clarion.lib.time_limit import TimeLimit
 
 log = structlog.get_logger()
 
@@ -37,25 +41,30 @@ READ_AT_ONCE = 32 * 1024
 PATIENCE = 20.0
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Credential = tuple[str, str]
+Headers = dict[bytes, bytes]
+# The headers that say who asks, and as which host: Authorization, X-TWC-Tenant, Host, Origin.
+Credential = tuple[bytes, bytes, bytes, bytes]
 
-AWAY = Problem(503, "database_unavailable", "The database does not answer; try again.")
-FULL = Problem(503, "intake_full", "More events wait to be stored than may wait; try again.")
-FAILED = Problem(500, "internal_error", "This is a mistake of ours. The log says more under the request id.")
+AWAY = Reply(503, Problem(503, "database_unavailable", "The database does not answer; try again."))
+FULL = Reply(503, Problem(503, "intake_full", "More events wait to be stored than may wait; try again."))
+FAILED = Reply(
+    500, Problem(500, "internal_error", "This is a mistake of ours. The log says more under the request id.")
+)
 
 
 class Lane:
-    """An ASGI app for requests whose body is whole; `others` answers what it leaves."""
+    """Answers posted events whose body is whole, or says that somebody else has to."""
 
-    def __init__(self, others: Any) -> None:
-        self._others = others
-        self._writer = Writer()
+    def __init__(self) -> None:
+        self._writer = Writer(self._tell)
         self._trusted: dict[Credential, tuple[float, Caller]] = {}
+        self._asked: dict[Credential, asyncio.Future[Caller | None]] = {}
         # A thread of their own: neither a look at the keys nor a long body shall stop the loop.
         self._clerk = ThreadPoolExecutor(1, "intake-keys")
         self._reader = ThreadPoolExecutor(1, "intake-bodies")
+        # Lines of the log that are not written yet. Many answers leave at once, and so do their lines.
+        self._lines: list[dict[str, Any]] = []
 
     def close(self) -> None:
         """End the threads; every request has been answered."""
@@ -63,93 +72,130 @@ class Lane:
         self._clerk.submit(drop_connection)
         self._clerk.shutdown()
         self._reader.shutdown()
+        self._write_lines()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        form = FORMS.get(scope["path"].removesuffix("/")) if scope["method"] == "POST" else None
-        if form is None:
-            await self._others(scope, receive, send)
-            return
+    async def answers(self, scope: Scope, body: bytes, send: Send) -> bool:
+        """Answer a request that brings events; False, and nothing done, where that is left to Django."""
         began = time.perf_counter()
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        caller = await self._caller(headers)
+        headers: Headers = dict(scope["headers"])
+        caller = None if b"idempotency-key" in headers else await self._caller(headers)
         if caller is None:
-            await self._others(scope, receive, send)
-            return
-        body = (await receive())["body"]
-        request_id = request_id_of(headers.get("x-request-id", ""))
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            reply = await self._answer(form, body, headers, caller)
-            await _say(send, reply, request_id)
-            seconds = time.perf_counter() - began
-            log.info(
-                "request",
-                method="POST",
-                path=scope["path"],
-                status=reply.status,
-                ms=round(seconds * 1000, 1),
-            )
-        REQUESTS.labels("POST", str(reply.status)).inc()
-        SECONDS.observe(seconds)
+            return False
+        request_id = request_id_of(headers.get(b"x-request-id", b"").decode("latin-1"))
+        reply = await self._reply(FORMS[scope["path"].removesuffix("/")], body, headers, caller, request_id)
+        await _say(send, reply, request_id)
+        self._note(scope["path"], reply.status, request_id, time.perf_counter() - began)
+        return True
 
-    async def _caller(self, headers: dict[str, str]) -> Caller | None:
+    async def _caller(self, headers: Headers) -> Caller | None:
         """Return who may send events; None: leave the request to Django."""
-        is_own = is_own_host(headers.get("host", ""), headers.get("origin", ""))
-        if not is_own or "idempotency-key" in headers:
-            return None
-        credential = (headers.get("authorization", ""), headers.get("x-twc-tenant", ""))
+        get = headers.get
+        credential = (
+            get(b"authorization", b""),
+            get(b"x-twc-tenant", b""),
+            get(b"host", b""),
+            get(b"origin", b""),
+        )
         until, caller = self._trusted.get(credential, (0.0, None))
-        if caller is None or until < time.monotonic():
-            loop = asyncio.get_running_loop()
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    caller = await loop.run_in_executor(self._clerk, _identified, credential)
-            except TimeoutError:
-                return None
-            if caller is None:
-                self._trusted.pop(credential, None)
-                return None
-            if len(self._trusted) >= MOST_TRUSTED:
-                self._trusted.pop(next(iter(self._trusted)), None)
-            self._trusted[credential] = (time.monotonic() + TRUSTED, caller)
-        return caller
+        return caller if until > time.monotonic() else await self._look_up(credential)
 
-    async def _answer(self, form: Any, body: bytes, headers: dict[str, str], caller: Caller) -> Reply:
+    async def _look_up(self, credential: Credential) -> Caller | None:
+        """Ask who this is, once for all who ask at the same time."""
+        asked = self._asked.get(credential)
+        if asked is None:
+            loop = asyncio.get_running_loop()
+            asked = self._asked[credential] = loop.run_in_executor(self._clerk, _identified, credential)
+            asked.add_done_callback(partial(self._remember, credential))
+        try:
+            with TimeLimit(PATIENCE):
+                return await asyncio.shield(asked)
+        except TimeoutError:
+            return None
+
+    def _remember(self, credential: Credential, asked: "asyncio.Future[Caller | None]") -> None:
+        del self._asked[credential]
+        self._trusted.pop(credential, None)
+        if not asked.cancelled() and asked.exception() is None and (caller := asked.result()) is not None:
+            if len(self._trusted) >= MOST_TRUSTED:
+                del self._trusted[next(iter(self._trusted))]
+            self._trusted[credential] = (time.monotonic() + TRUSTED, caller)
+
+    async def _reply(
+        self, form: Form, body: bytes, headers: Headers, caller: Caller, request_id: str
+    ) -> Reply:
         try:
             sent = await self._read(form, body, headers, caller)
             return reply_to(sent, await self._stored(sent, caller))
         except Unreadable as error:
-            return _refusal(Problem(error.status, error.code, str(error)))
+            return Reply(error.status, Problem(error.status, error.code, str(error)))
         except (Unavailable, TimeoutError):
-            return _refusal(AWAY)
+            return AWAY
         except Full:
-            return _refusal(FULL)
+            return FULL
         except Exception as error:
-            log.error("request_failed", **mistake(error))
-            return _refusal(FAILED)
+            log.error("request_failed", request_id=request_id, **mistake(error))
+            return FAILED
 
-    async def _read(self, form: Any, body: bytes, headers: dict[str, str], caller: Caller) -> Sent:
-        if len(body) <= READ_AT_ONCE and "content-encoding" not in headers:
-            return read_events(form, body, headers, caller.tenant.zone)
+    async def _read(self, form: Form, body: bytes, headers: Headers, caller: Caller) -> Sent:
+        kind = headers.get(b"content-type", b"").decode("latin-1")
+        packing = headers.get(b"content-encoding", b"").decode("latin-1")
+        if len(body) <= READ_AT_ONCE and not packing:
+            return read_events(form, body, kind, packing, caller.tenant.zone)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._reader, read_events, form, body, headers, caller.tenant.zone)
+        return await loop.run_in_executor(
+            self._reader, read_events, form, body, kind, packing, caller.tenant.zone
+        )
 
     async def _stored(self, sent: Sent, caller: Caller) -> list[Outcome]:
         """Return what became of the good events, once that is on the disk."""
-        if not sent.good:
+        good = sent.good
+        if not good:
             return []
         loop = asyncio.get_running_loop()
         told: asyncio.Future[list[Outcome]] = loop.create_future()
-
-        def tell(result: list[Outcome] | Exception) -> None:
-            loop.call_soon_threadsafe(_settle, told, result)
-
-        arrivals = [Arrival(caller.tenant, draft, caller.is_test) for draft in sent.good]
-        self._writer.put(Parcel(arrivals, sum(len(draft.body) for draft in sent.good), tell))
-        async with asyncio.timeout(PATIENCE):
+        arrivals = [Arrival(caller.tenant, draft, caller.is_test) for draft in good]
+        self._writer.put(Parcel(arrivals, sum([len(draft.body) for draft in good]), (loop, told)))
+        with TimeLimit(PATIENCE):
             return await told
 
+    @staticmethod
+    def _tell(results: Sequence[tuple[Parcel, Result]]) -> None:
+        """Pass on what became of parcels: from the writer's thread to the loop, once for all of them."""
+        loop, _ = results[0][0].whom
+        loop.call_soon_threadsafe(_settle_all, [(parcel.whom[1], result) for parcel, result in results])
 
-def _settle(told: "asyncio.Future[list[Outcome]]", result: list[Outcome] | Exception) -> None:
+    def _note(self, path: str, status: int, request_id: str, seconds: float) -> None:
+        """Count an answer, and write it down with those that leave in the same moment."""
+        if not self._lines:
+            asyncio.get_running_loop().call_soon(self._write_lines)
+        self._lines.append(
+            {
+                "method": "POST",
+                "path": path,
+                "status": status,
+                "ms": round(seconds * 1000, 1),
+                "request_id": request_id,
+            }
+        )
+        _counter(status).inc()
+        SECONDS.observe(seconds)
+
+    def _write_lines(self) -> None:
+        lines, self._lines = self._lines, []
+        info_lines("request", lines)
+
+
+@cache
+def _counter(status: int) -> Any:
+    return REQUESTS.labels("POST", str(status))
+
+
+def _settle_all(results: Sequence[tuple["asyncio.Future[list[Outcome]]", Result]]) -> None:
+    for told, result in results:
+        _settle(told, result)
+
+
+def _settle(told: "asyncio.Future[list[Outcome]]", result: Result) -> None:
     if told.done():
         return  # whoever waited has given up
     if isinstance(result, Exception):
@@ -159,8 +205,11 @@ def _settle(told: "asyncio.Future[list[Outcome]]", result: list[Outcome] | Excep
 
 
 def _identified(credential: Credential) -> Caller | None:
+    authorization, tenant, host, origin = (each.decode("latin-1") for each in credential)
+    if not is_own_host(host, origin):
+        return None
     try:
-        caller = identify(*credential, is_development=settings.CLARION.dev, now=now())
+        caller = identify(authorization, tenant, is_development=settings.CLARION.dev, now=now())
         return caller if caller.may(SCOPE) else None
     except (NotIdentified, WrongTenant):
         return None
@@ -172,25 +221,23 @@ def _identified(credential: Credential) -> Caller | None:
         return None
 
 
-def _refusal(problem: Problem) -> Reply:
-    return Reply(problem.status, problem)
-
-
 async def _say(send: Send, reply: Reply, request_id: str) -> None:
-    is_problem = isinstance(reply.document, Problem)
-    shown = reply.document.to_dict(request_id) if isinstance(reply.document, Problem) else reply.document
-    body = msgspec.json.encode(shown)
+    if isinstance(reply.content, Problem):
+        media_type = MEDIA_TYPE
+        content = msgspec.json.encode(reply.content.to_dict(request_id))
+    else:
+        media_type, content = event_posts.MEDIA_TYPE, reply.content
     headers = [
-        (b"content-type", MEDIA_TYPE.encode() if is_problem else b"application/json; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
+        (b"content-type", media_type.encode()),
+        (b"content-length", b"%d" % len(content)),
         (b"x-content-type-options", b"nosniff"),
         (b"x-request-id", request_id.encode()),
     ]
     if reply.seq is not None:
-        headers.append((b"clarion-seq", str(reply.seq).encode()))
+        headers.append((b"clarion-seq", b"%d" % reply.seq))
     if reply.warnings:
         headers.append((b"clarion-warnings", "; ".join(reply.warnings).encode()))
     if reply.status == 503:
         headers.append((b"retry-after", b"1"))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": content})

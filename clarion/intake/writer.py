@@ -6,9 +6,11 @@ So alone an event waits for nobody, and under load a commit is shared by many.
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from itertools import islice
 from queue import Empty, SimpleQueue
+from typing import Any
 
+import msgspec
 import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
@@ -37,19 +39,24 @@ class Full(Exception):
     """More waits already than may wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """The good events of one request, and whom to tell what became of them: outcomes, or why there are none."""
+class Parcel(msgspec.Struct, frozen=True):
+    """The good events of one request, their bytes, and whom to tell what became of them."""
 
     arrivals: Sequence[Arrival]
     size: int
-    tell: Callable[[list[Outcome] | Exception], None]
+    whom: Any
+
+
+# What became of each event of a parcel, or why nothing did.
+Result = list[Outcome] | Exception
+Tell = Callable[[Sequence[tuple[Parcel, Result]]], None]
 
 
 class Writer:
-    """Takes parcels from any thread; `tell` is called in the writer's own."""
+    """Takes parcels from any thread; `tell` is called in the writer's own, for many parcels at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
         # None: nothing comes any more.
         self._waiting: SimpleQueue[Parcel | None] = SimpleQueue()
         self._lock = threading.Lock()
@@ -125,13 +132,11 @@ class Writer:
                     self._store([parcel])
             else:
                 log.error("intake_failed", **mistake(error))
-                batch[0].tell(error)
+                self._tell([(batch[0], error)])
             return
         self._rest = 0.0
-        begin = 0
-        for parcel in batch:
-            parcel.tell(outcomes[begin : begin + len(parcel.arrivals)])
-            begin += len(parcel.arrivals)
+        left = iter(outcomes)
+        self._tell([(parcel, list(islice(left, len(parcel.arrivals)))) for parcel in batch])
 
     def _fail(self, batch: Sequence[Parcel], error: Exception) -> None:
         log.warning("database_unavailable", error=type(error).__name__, code=code_of(error))
@@ -139,8 +144,7 @@ class Writer:
         drop_connection()
         self._rest = min(self._rest * 2 or FIRST_REST, LONGEST_REST)
         self._rests_until = time.monotonic() + self._rest
-        for parcel in batch:
-            parcel.tell(Unavailable())
+        self._tell([(parcel, Unavailable()) for parcel in batch])
 
 
 def is_outage(error: Exception) -> bool:

@@ -5,8 +5,9 @@ texts in the order of their code points they all think the same. The first lette
 two kinds are never equal and never on one scale.
 """
 
-import re
 import struct
+
+from clarion.lib.strict_json import is_broken
 
 # What JSON can say of one thing, without its lists and objects.
 Scalar = str | int | float | bool | None
@@ -20,7 +21,6 @@ LONGEST_NAME = 64
 # every double is whole, so this bounds those as well.
 LARGEST_NUMBER = 2**53
 _SIGN, _ALL = 1 << 63, (1 << 64) - 1
-_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def fold(text: str) -> str:
@@ -63,7 +63,7 @@ def complaint_of_text(text: str, longest: int) -> str | None:
         return f"must have at most {longest} characters"
     if "\x00" in text:
         return "must not contain the NUL character"
-    if _HALF_PAIR.search(text):
+    if is_broken(text):
         return "must be valid Unicode: there is half of a surrogate pair in it"
     return None
 

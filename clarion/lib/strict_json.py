@@ -1,8 +1,11 @@
 """JSON read as RFC 8259 has it: what is ambiguous or no JSON at all is refused, where Python's own reader guesses."""
 
 import json
+import re
 from collections import Counter
 from typing import Any
+
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def read(text: str) -> Any:
@@ -17,7 +20,7 @@ def read(text: str) -> Any:
 
 def is_broken(text: str) -> bool:
     """Whether half of a surrogate pair is in the text: JSON can write it, and nothing can keep it."""
-    return any("\ud800" <= character <= "\udfff" for character in text)
+    return not text.isascii() and _HALF_PAIR.search(text) is not None
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -25,7 +28,8 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
         raise ValueError(f"{twice[:100]!a} stands in it twice")
-    if any(map(is_broken, members)):
+    # All names at once: an object has many, and hardly ever one that is broken.
+    if is_broken("".join(members)):
         raise ValueError("the name of a member is not valid Unicode")
     return members
 

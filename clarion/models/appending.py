@@ -4,13 +4,14 @@ Numbers are given inside the transaction that stores the rows, under the lock of
 their order, and what is rolled back gives its numbers back.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
-from django.db import connection, models, transaction
+from django.db import connection, models
 
-from clarion.models.bulk import Values, insert_rows, postgres_values, read_among
+from clarion.models.bulk import Values, insert_rows, postgres_values, read, read_among
 from clarion.models.tenants import Tenant
 
 # So much of a batch goes in one statement: MariaDB takes 16 MiB as it ships, and a text may double on the way.
@@ -32,7 +33,7 @@ def append(
     """
     numbers: dict[str, int] = {}
     for piece in _pieces(rows):
-        before = _at_once(heads, log, columns, tenant, piece) if connection.vendor == "postgresql" else None
+        before = AT_ONCE[connection.vendor](heads, log, columns, tenant, piece)
         if before is None:
             piece, before = _step_by_step(heads, log, columns, tenant, piece)
         numbers |= {str(row[0]): before + n for n, row in enumerate(piece, 1)}
@@ -51,7 +52,7 @@ def _pieces(rows: Sequence[Values]) -> list[list[Values]]:
     return pieces
 
 
-def _at_once(
+def _at_once_on_postgres(
     heads: type[models.Model],
     log: type[models.Model],
     columns: Sequence[str],
@@ -62,10 +63,25 @@ def _at_once(
 
     It is never the statement that leaves known ids out: it sees the log as it was before it waited for the head.
     """
+    sql = _postgres_statement(heads, log, tuple(columns))
+    document = msgspec.json.encode(rows, enc_hook=str).decode()
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [len(rows), tenant.pk, len(rows), tenant.pk, document])
+        before, stored = cursor.fetchone()
+    if before is None:
+        return None
+    if stored != len(rows):
+        _take_back(heads, log, tenant, before)
+        return None
+    return int(before)
+
+
+@cache
+def _postgres_statement(heads: type[models.Model], log: type[models.Model], columns: tuple[str, ...]) -> str:
     fields: list[Any] = [log._meta.get_field(name) for name in columns]
     names = ", ".join(f'"{field.column}"' for field in fields)
     values, source = postgres_values(fields)
-    sql = (
+    return (
         f'WITH h AS (UPDATE "{heads._meta.db_table}" SET seq = seq + %s WHERE tenant_id = %s '
         f"RETURNING seq - %s AS before), "
         f'i AS (INSERT INTO "{log._meta.db_table}" (tenant_id, seq, {names}) '
@@ -73,14 +89,49 @@ def _at_once(
         f"ON CONFLICT (tenant_id, {fields[0].column}) DO NOTHING RETURNING 1) "
         f"SELECT (SELECT before FROM h), (SELECT count(*) FROM i)"
     )
-    document = msgspec.json.encode(rows, enc_hook=str).decode()
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(sql, [len(rows), tenant.pk, len(rows), tenant.pk, document])
-        before, stored = cursor.fetchone()
-        if stored != len(rows):
-            transaction.set_rollback(True)
-            return None
-    return int(before)
+
+
+def _at_once_on_sqlite(
+    heads: type[models.Model],
+    log: type[models.Model],
+    columns: Sequence[str],
+    tenant: Tenant,
+    rows: Sequence[Values],
+) -> int | None:
+    """The same in three statements, which nobody comes between: this transaction is the only one that writes."""
+    # Written out, because it is half of what a small batch costs.
+    found = read(f"SELECT seq FROM {heads._meta.db_table} WHERE tenant_id = %s", [tenant.pk])
+    if not found:
+        return None
+    before = int(found[0][0])
+    numbered = [(tenant.pk, before + n, *row) for n, row in enumerate(rows, 1)]
+    if insert_rows(log, ("tenant", "seq", *columns), numbered, once=("tenant", columns[0])) != len(rows):
+        _take_back(heads, log, tenant, before)
+        return None
+    _move_head(heads, tenant, before + len(rows))
+    return before
+
+
+def _not_at_once(*_: Any) -> None:
+    """MariaDB has no statement that stores and says how much of it was new without hiding what it cut."""
+
+
+def _take_back(heads: type[models.Model], log: type[models.Model], tenant: Tenant, before: int) -> None:
+    """Undo what this transaction appended. Rare; a savepoint for each piece would cost every one of them."""
+    log._default_manager.filter(tenant=tenant, seq__gt=before).delete()
+    _move_head(heads, tenant, before)
+
+
+def _move_head(heads: type[models.Model], tenant: Tenant, seq: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE {heads._meta.db_table} SET seq = %s WHERE tenant_id = %s", [seq, tenant.pk])
+
+
+AT_ONCE: dict[str, Callable[..., int | None]] = {
+    "postgresql": _at_once_on_postgres,
+    "sqlite": _at_once_on_sqlite,
+    "mysql": _not_at_once,
+}
 
 
 def _step_by_step(
@@ -105,7 +156,7 @@ def _step_by_step(
     if fresh:
         numbered = [(tenant.pk, before + n, *row) for n, row in enumerate(fresh, 1)]
         insert_rows(log, ("tenant", "seq", *columns), numbered)
-        heads._default_manager.filter(tenant=tenant).update(seq=before + len(fresh))
+        _move_head(heads, tenant, before + len(fresh))
     return fresh, before
 
 

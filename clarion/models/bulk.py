@@ -92,29 +92,35 @@ def update_rows(model: type[models.Model], columns: Sequence[str], rows: Sequenc
         cursor.execute(build(model._meta.db_table, fields), [document])
 
 
-def insert_rows(model: type[models.Model], columns: Sequence[str], rows: Sequence[Values]) -> None:
+def insert_rows(
+    model: type[models.Model], columns: Sequence[str], rows: Sequence[Values], *, once: Sequence[str] = ()
+) -> int:
     """Make a row of these columns for each of `rows`; what a database fills in by itself is left out.
 
-    One statement, however many rows. A JSON column takes its document as a text.
+    One statement, however many rows. A JSON column takes its document as a text. Where there is a row already that
+    is the same in the columns `once` (a unique constraint; not on MariaDB), none is made. Return how many were.
     """
     fields: list[Any] = [model._meta.get_field(name) for name in columns]
     prepared = _adapted(fields, rows)
-    table = connection.ops.quote_name(model._meta.db_table)
-    names = ", ".join(connection.ops.quote_name(field.column) for field in fields)
+    quote = connection.ops.quote_name
+    table, names = quote(model._meta.db_table), ", ".join(quote(field.column) for field in fields)
+    unique = ", ".join(quote(field.column) for field in fields if field.name in once)
+    else_nothing = f" ON CONFLICT ({unique}) DO NOTHING" if once else ""
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             slots = ", ".join(["%s"] * len(fields))
-            cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({slots})", prepared)
-            return
+            sql = f"INSERT INTO {table} ({names}) VALUES ({slots}){else_nothing}"
+            cursor.executemany(sql, prepared)
+            return int(cursor.rowcount)
         document = msgspec.json.encode(prepared, enc_hook=str).decode()
         if connection.vendor == "postgresql":
             values, source = postgres_values(fields)
         else:
             values = ", ".join(f"r.c{n}" for n in range(len(fields)))
             source = f"JSON_TABLE(%s, '$[*]' COLUMNS (n FOR ORDINALITY, {_paths(fields, 0)})) AS r"
-        cursor.execute(
-            f"INSERT INTO {table} ({names}) SELECT {values} FROM {source} ORDER BY r.n", [document]
-        )
+        sql = f"INSERT INTO {table} ({names}) SELECT {values} FROM {source} ORDER BY r.n{else_nothing}"
+        cursor.execute(sql, [document])
+        return int(cursor.rowcount)
 
 
 def postgres_values(fields: Sequence[Any]) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """The log of events: numbers without a gap whoever writes at once, each id once, and what a batch merges."""
 
+import json
 import threading
 from collections.abc import Callable
 from datetime import UTC
@@ -76,14 +77,14 @@ def test_one_batch_serves_many_tenants(tenant: Tenant, other_tenant: Tenant, clo
 def test_a_made_id_that_is_taken_is_made_anew(
     tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = iter(["a", "b", "b", "a", "c", "d"])
-    monkeypatch.setattr(event_forms.secrets, "token_hex", lambda size: next(made))
+    made = iter([1, 2, 2, 1, 3, 4])
+    monkeypatch.setattr(event_forms._ids, "getrandbits", lambda size: next(made))
     events.append([arrival(tenant)], clock())
 
     outcomes = events.append([arrival(tenant, n=1), arrival(tenant, n=2), arrival(tenant, n=3)], clock())
 
     assert [outcome.kind for outcome in outcomes] == [STORED] * 3
-    assert len({outcome.document["id"] for outcome in outcomes}) == 3
+    assert len({json.loads(outcome.body)["id"] for outcome in outcomes}) == 3
     assert numbers(tenant) == [1, 2, 3, 4]
 
 

@@ -1,6 +1,6 @@
 """The thread that stores events: what waits is one batch, too much is refused, and one bad parcel breaks no other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC
 from typing import Any
@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from clarion.flows.event_forms import entity_event
 from clarion.flows.events import STORED, Arrival
 from clarion.intake import writer
-from clarion.intake.writer import Full, Parcel, Unavailable, Writer
+from clarion.intake.writer import Full, Parcel, Result, Unavailable, Writer
 from clarion.models import Event, EventHead, Tenant
 from tests.hub import wait_until
 
@@ -23,22 +23,25 @@ class Told(list[Any]):
 
     def parcel(self, tenant: Tenant, *ids: object) -> Parcel:
         drafts = [entity_event({"event_type": "PRODUCT", "id": each}, UTC) for each in ids]
-        return Parcel([Arrival(tenant, draft) for draft in drafts], 100 * len(ids), self.append)
+        return Parcel([Arrival(tenant, draft) for draft in drafts], 100 * len(ids), whom=None)
+
+    def tell(self, results: Sequence[tuple[Parcel, Result]]) -> None:
+        self.extend(result for _, result in results)
 
     def wait_for(self, count: int) -> None:
         assert wait_until(lambda: len(self) >= count), f"told {len(self)} times only"
 
 
 @pytest.fixture
-def thread() -> Iterator[Writer]:
-    running = Writer()
-    yield running
-    running.close()
+def told() -> Told:
+    return Told()
 
 
 @pytest.fixture
-def told() -> Told:
-    return Told()
+def thread(told: Told) -> Iterator[Writer]:
+    running = Writer(told.tell)
+    yield running
+    running.close()
 
 
 def test_what_waits_while_one_is_stored_is_the_next_batch(thread: Writer, told: Told, tenant: Tenant) -> None:
@@ -124,7 +127,7 @@ def without_table() -> Iterator[None]:
 
 
 def test_what_waits_is_stored_before_it_ends(told: Told, tenant: Tenant) -> None:
-    running = Writer()
+    running = Writer(told.tell)
     for n in range(20):
         running.put(told.parcel(tenant, n))
 
