@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from typing import Any
 
+_BLANKS = re.compile(r"[ \t\r\n]*")
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
@@ -18,9 +19,24 @@ def read(text: str) -> Any:
     return _DECODER.decode(text)
 
 
+def read_one(text: str, begin: int) -> tuple[Any, int]:
+    """Return the value that begins here, blanks before it apart, and where what follows it begins.
+
+    :raises ValueError:
+    :raises RecursionError:
+    """
+    value, end = _DECODER.raw_decode(text, _behind_blanks(text, begin))
+    return value, _behind_blanks(text, end)
+
+
 def is_broken(text: str) -> bool:
     """Whether half of a surrogate pair is in the text: JSON can write it, and nothing can keep it."""
     return not text.isascii() and _HALF_PAIR.search(text) is not None
+
+
+def _behind_blanks(text: str, begin: int) -> int:
+    found = _BLANKS.match(text, begin)
+    return found.end() if found else begin
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -62,23 +62,24 @@ NO_VALUES = {
     "a member twice, once escaped": '{"a": 1, "\\u0061": 2}',
     "a member twice, deep down": '[[{"b": [{"a": 1, "a": 1}]}]]',
     "half a surrogate pair as a name": '{"\\ud800": 1}',
+    "5,000 digits": "9" * 5_000,
+    "10,001 elements": "[" + "0," * 10_000 + "0]",
+    "10,001 members": "{" + ",".join(f'"{n}": 0' for n in range(10_001)) + "}",
     "33 arrays": "[" * 33 + "]" * 33,
     "100,000 arrays": "[" * 100_000 + "]" * 100_000,
     "100,000 open arrays": "[" * 100_000,
     "100,000 open objects": '{"a":' * 100_000,
 }
+# And what is refused for the member that it is.
 NAMED_VALUES = {
     "1e999": "1e999",
     "-1e400": "-1e400",
     "2 to the 63rd": str(2**63),
     "-2 to the 63rd, less one": str(-(2**63) - 1),
-    "5,000 digits": "9" * 5_000,
     "a NUL": '"\\u0000"',
     "a NUL as a name": '{"a\\u0000b": 1}',
     "half a surrogate pair": '"\\ud800"',
     "a pair the wrong way round": '"\\udc00\\ud800"',
-    "10,001 elements": "[" + "0," * 10_000 + "0]",
-    "10,001 members": "{" + ",".join(f'"{n}": 0' for n in range(10_001)) + "}",
 }
 GOOD_VALUES = {
     "the largest number": str(2**63 - 1),
@@ -163,7 +164,7 @@ def packed(path: str) -> Iterator[tuple[str, Hostile]]:
     }
     for name, (body, statuses) in bodies.items():
         yield name, Hostile(body, statuses, {"Content-Encoding": "gzip"})
-    for name in ("gzip, gzip", "br", "deflate", "zstd", "gzip;q=1", "\x7f"):
+    for name in ("gzip, gzip", "br", "deflate", "zstd", "gzip;q=1"):
         yield f"as {name!a}", Hostile(zipped, NOT_TAKEN, {"Content-Encoding": name})
 
 
