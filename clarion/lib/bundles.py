@@ -6,7 +6,7 @@ are looked at before anything is built from what was sent.
 
 import re
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any

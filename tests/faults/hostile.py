@@ -30,7 +30,7 @@ class Hostile(NamedTuple):
 
     body: bytes
     statuses: set[int]
-    headers: dict[str, str] = {}  # noqa: RUF012 - nobody changes it
+    headers: dict[str, str] = {}
     names: bool = False
 
 

@@ -14,6 +14,7 @@ from django.db import connection, models, transaction
 from django.db.backends.sqlite3 import base as sqlite_base
 
 from clarion import worker
+from clarion.api import problems
 from clarion.flows import events, mailings
 from clarion.intake import writer
 from clarion.lib import hours as lib_hours
@@ -248,12 +249,21 @@ def reopening() -> None:
     writer.drop_connection = lambda: None  # type: ignore[assignment]
 
 
+def limits() -> None:
+    """Whoever asks for more than a page has gets a mistake of ours."""
+
+    def broken(request: Any, error: Any) -> Any:
+        return problems.failed(request, error)
+
+    problems._invalid = broken  # type: ignore[assignment]
+
+
 MUTATIONS: dict[str, Callable[[], None]] = {
     mutation.__name__: mutation
     for mutation in (
         *(rescue, sending_first, hold, fence, may_take, poison, suspects, parent),
         *(breaker, slow_start, rate, reserve),
         *(hours, summer, steady_leases, window, beginning),
-        *(full, commit_first, once, given_back, numbers_in_order, outage, reopening),
+        *(full, commit_first, once, given_back, numbers_in_order, outage, reopening, limits),
     )
 }
