@@ -3,10 +3,10 @@
 import argparse
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,24 +19,28 @@ RESULTS = Path(__file__).parent / "results.md"
 DATABASES = ("sqlite", "postgres")
 # What the figures depend on besides our own code.
 PACKAGES = ("Django", "psycopg", "uvicorn", "uvloop", "celery", "requests", "redis")
+PACKAGES += ("djangorestframework", "django-ninja", "fastapi", "sqlalchemy", "asyncpg", "gunicorn")
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """How much of everything: clients of a large shop, how often statistics are asked for, messages to send,
-    messages for the slow rival, pairs of ours and the rival's."""
+    messages for the slow rival, pairs of ours and the rival's, how long events are posted in each run (s), events
+    in the log that is asked."""
 
     clients: int = 1_000_000
     asks: int = 1_000
     messages: int = 100_000
     rivals: int = 6_000
     pairs: int = 3
+    seconds: float = 8.0
+    events: int = 10_000_000
 
 
 FULL = Sizes()
-QUICK = Sizes(clients=100_000, asks=200, messages=20_000, rivals=2_000, pairs=1)
+QUICK = Sizes(clients=100_000, asks=200, messages=20_000, rivals=2_000, pairs=1, seconds=4.0, events=500_000)
 # Says nothing of speed: a test runs it, so that the measurements themselves stay whole.
-TINY = Sizes(clients=3_000, asks=20, messages=600, rivals=60, pairs=1)
+TINY = Sizes(clients=3_000, asks=20, messages=600, rivals=60, pairs=1, seconds=0.3, events=3_000)
 SIZES = {"full": FULL, "quick": QUICK, "tiny": TINY}
 
 
@@ -90,6 +94,20 @@ def _files(database: str, environment: dict[str, str], sizes: Sizes) -> list[Fig
         return heard(run(environment, "-m", "bench.measures.files", *numbers))
 
 
+def _intake(database: str, environment: dict[str, str], sizes: Sizes) -> list[Figure]:
+    if find_spec("rest_framework") is None:
+        raise Unavailable("make group-bench installs the rivals")
+    return heard(
+        run(environment, "-m", "bench.measures.intake", database, str(sizes.seconds), str(sizes.pairs))
+    )
+
+
+def _log(database: str, environment: dict[str, str], sizes: Sizes) -> list[Figure]:
+    with running_web(environment) as (port, pid):
+        numbers = map(str, (sizes.events, port, pid, sizes.asks))
+        return heard(run(environment, "-m", "bench.measures.log", *numbers))
+
+
 def _dispatch(database: str, environment: dict[str, str], sizes: Sizes) -> list[Figure]:
     with ExitStack() as stack:
         url, pid = stack.enter_context(running_sandbox(environment))
@@ -106,7 +124,7 @@ def _dispatch(database: str, environment: dict[str, str], sizes: Sizes) -> list[
         )
 
 
-MEASURES = {"million": _a_million, "files": _files, "dispatch": _dispatch}
+MEASURES = {"intake": _intake, "log": _log, "million": _a_million, "files": _files, "dispatch": _dispatch}
 
 
 def _name(environment: dict[str, str]) -> str:
@@ -120,9 +138,15 @@ def _about() -> list[str]:
         "",
         f"{datetime.now(UTC):%Y-%m-%d}, {machine()}.",
         "Load, sender (`clarion sandbox`), database, broker and worker share the machine; durable settings everywhere.",
-        f"Packages: {', '.join(f'{name} {version(name)}' for name in PACKAGES if find_spec(name.lower()))}.",
+        f"Packages: {', '.join(_installed())}.",
         "What each line means, and what holds it down: `docs/performance.md`.",
     ]
+
+
+def _installed() -> Iterator[str]:
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            yield f"{name} {version(name)}"
 
 
 if __name__ == "__main__":

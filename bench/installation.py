@@ -56,7 +56,7 @@ def running_sandbox(environment: dict[str, str]) -> Iterator[tuple[str, int]]:
     """Run the stand-in sender in a process of its own; give its address and its pid."""
     port = servers.free_port()
     with process(environment, "-m", "clarion", "sandbox", "--port", str(port)) as pid:
-        wait_until(lambda: _listens(port), patience=60)
+        wait_until_listening(port)
         yield f"http://127.0.0.1:{port}", pid
 
 
@@ -67,6 +67,11 @@ def running_web(environment: dict[str, str]) -> Iterator[tuple[int, int]]:
     with process({**environment, "CLARION_PORT": str(port)}, "-m", "clarion", "web") as pid:
         wait_until(lambda: _answers(f"http://127.0.0.1:{port}/healthz"), patience=60)
         yield port, pid
+
+
+def wait_until_listening(port: int) -> None:
+    """Return when somebody listens on this port of loopback."""
+    wait_until(lambda: _listens(port), patience=60)
 
 
 def wait_until(done: Callable[[], bool], *, patience: float = PATIENCE, pause: float = 0.02) -> None:

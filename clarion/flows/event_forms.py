@@ -8,7 +8,7 @@ import base64
 import binascii
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from clarion.lib import bundles, strict_json
+from clarion.lib import bundles
 from clarion.lib.problems import FieldError
 from clarion.lib.times import BadTime, parse_time, wire_time
 from clarion.models.attributes import facts_of
@@ -56,7 +56,7 @@ class Draft(msgspec.Struct, frozen=True):
     is_made: bool
     happened_at: datetime | None
     customer_ref: str | None
-    flaws: tuple[str, ...]
+    flaws: Sequence[str]
     is_mail: bool
 
     @property
@@ -120,7 +120,7 @@ def entity_event(sent: Any, zone: tzinfo) -> Draft:
     if errors:
         raise BadEvent(errors)
     payload = members.get("event_payload") or {}
-    flaws = tuple(f"event_payload.{name}: {FLAW}" for name in PAYLOADS if not _decodes(payload.get(name)))
+    flaws = [f"event_payload.{name}: {FLAW}" for name in PAYLOADS if not _decodes(payload.get(name))]
     return _draft(members, None, _customer_of(members), flaws, is_mail=False)
 
 
@@ -139,7 +139,7 @@ def _draft(
     members: Mapping[str, Any],
     happened_at: datetime | None,
     customer_ref: str | None,
-    flaws: tuple[str, ...],
+    flaws: Sequence[str],
     *,
     is_mail: bool,
 ) -> Draft:
@@ -165,12 +165,12 @@ FLAW = "no base64 of JSON; kept as it is"
 
 
 def _members(sent: Any) -> dict[str, Any]:
+    if isinstance(sent, bundles.NotKeepable):
+        raise BadEvent(sent.errors)
     if isinstance(sent, bundles.NotReadable):
         raise BadEvent([{"loc": [], "msg": f"This is not JSON: {sent}."}])
     if not isinstance(sent, dict):
         raise BadEvent([{"loc": [], "msg": "This must be an object."}])
-    if errors := bundles.complaints(sent):
-        raise BadEvent(errors)
     return sent
 
 
@@ -182,6 +182,8 @@ def _wrong_ids(members: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[F
 
 
 def _no_id(value: Any) -> str | None:
+    if isinstance(value, str) and 0 < len(value) <= LONGEST_ID and not value.isspace():
+        return None
     if isinstance(value, bool) or not isinstance(value, int | str):
         return "must be a number or a text"
     if not str(value).strip():
@@ -253,8 +255,8 @@ def _decodes(payload: str | None) -> bool:
     if not payload:
         return True
     try:
-        strict_json.read(base64.b64decode(payload, validate=True).decode("utf-8"))
-    except (binascii.Error, ValueError, RecursionError):
+        msgspec.json.decode(base64.b64decode(payload, validate=True))
+    except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError):
         return False
     return True
 

@@ -3,7 +3,11 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
+
+# What makes a number of its digits; None: Python's own.
+Number = Callable[[str], Any] | None
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
@@ -29,6 +33,11 @@ def read_one(text: str, begin: int) -> tuple[Any, int]:
     return value, _behind_blanks(text, end)
 
 
+def reader(*, parse_int: Number = None, parse_float: Number = None) -> Callable[[str], Any]:
+    """Return a `read` to which numbers are what these make of their digits."""
+    return _decoder(parse_int, parse_float).decode
+
+
 def is_broken(text: str) -> bool:
     """Whether half of a surrogate pair is in the text: JSON can write it, and nothing can keep it."""
     return not text.isascii() and _HALF_PAIR.search(text) is not None
@@ -37,6 +46,15 @@ def is_broken(text: str) -> bool:
 def _behind_blanks(text: str, begin: int) -> int:
     found = _BLANKS.match(text, begin)
     return found.end() if found else begin
+
+
+def _decoder(parse_int: Number = None, parse_float: Number = None) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=_members,
+        parse_constant=_no_constant,
+        parse_int=parse_int,
+        parse_float=parse_float,
+    )
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -54,4 +72,4 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_no_constant)
+_DECODER = _decoder()

@@ -94,15 +94,21 @@ def test_gzip_is_unpacked_member_after_member() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "ways"),
+    ("text", "ways"),
     [
-        ({"a": [1, "x", None, True, 1.5]}, []),
-        ({"a": ["\x00", {"b": "\udfff"}]}, [("a", 0), ("a", 1, "b")]),
-        ([2**63 - 1, 2**63, -(2**63)], [(1,), (2,)]),
-        ({"\x00": 1}, [()]),
-        ([float("inf")], [(0,)]),
-        (list(range(bundles.MOST_VALUES + 1)), [()]),
+        ('{"a": [1, "x", null, true, 1.5, "\\u00e4"]}', []),
+        ('{"a": ["\\u0000", {"b": "\\udfff"}]}', [("a", 0), ("a", 1, "b")]),
+        ("[9223372036854775807, 9223372036854775808, -9223372036854775808]", [(1,), (2,)]),
+        ('{"\\u0000": 1}', [()]),
+        ("[1e999]", [(0,)]),
+        (f"[{'0,' * bundles.MOST_VALUES}0]", [()]),
+        ("[" * bundles.DEEPEST + "1" + "]" * bundles.DEEPEST, []),
+        ("[" * 33 + "1" + "]" * 33, [(0,) * 32]),
     ],
 )
-def test_what_nothing_can_keep_is_named_by_its_way(value: object, ways: list[tuple[object, ...]]) -> None:
-    assert sorted(map(str, (error["loc"] for error in bundles.complaints(value)))) == sorted(map(str, ways))
+def test_what_nothing_can_keep_is_named_by_its_way(text: str, ways: list[tuple[object, ...]]) -> None:
+    (alone,) = bundles.read(f"{text}\n".encode(), is_lines=True, most=1, longest=0).things
+    (among_others, _) = bundles.read(f"[{text}, 1]".encode(), is_lines=False, most=2, longest=0).things
+
+    for thing in (alone, among_others):
+        assert sorted(error["loc"] for error in getattr(thing, "errors", [])) == sorted(ways)
