@@ -80,13 +80,15 @@ class Place(NamedTuple):
 @router.get("/api/v1/events", auth=READS)
 def list_events(request: HttpRequest, filters: Query[LogFilter], response: HttpResponse) -> dict[str, Any]:
     """The log. Each entry has its number, when it came, and the event as it was told."""
-    rows = _filtered(request, filters)
-    if filters.cursor is not None and filters.after_seq is not None:
-        rows = rows.filter(seq__gt=filters.cursor)
-    elif filters.cursor is not None:
+    # In its order the log is read from here on; None: the latest first.
+    place = None if filters.after_seq is None else max(filters.after_seq, filters.cursor or 0)
+    rows = _filtered(request, filters, place)
+    if place is None and filters.cursor is not None:
         rows = rows.filter(seq__lt=filters.cursor)
-    rows = rows.order_by("seq" if filters.after_seq is not None else "-seq")
-    found = list(rows[: filters.limit + 1])
+    found = list(rows.order_by("-seq" if place is None else "seq")[: filters.limit + 1])
+    if place is not None:
+        # Asked again: what was cut off while it was read would seem never to have been.
+        events.read_log(tenant_of(request), place)
     shown = found[: filters.limit]
     following = str(shown[-1].seq) if len(found) > filters.limit else None
     return {"data": [_entry(row) for row in shown], "next": following}
@@ -171,11 +173,9 @@ def _engagements(tenant: Tenant, messages: list[Message]) -> dict[int, list[dict
     return found
 
 
-def _filtered(request: HttpRequest, filters: LogFilter) -> Events:
+def _filtered(request: HttpRequest, filters: LogFilter, place: int | None) -> Events:
     tenant = tenant_of(request)
-    rows: Events = Event.objects.of(tenant)
-    if filters.after_seq is not None:
-        rows = events.read_log(tenant, filters.after_seq)
+    rows: Events = Event.objects.of(tenant) if place is None else events.read_log(tenant, place)
     if filters.customer_id is not None:
         customer = events.find_customer(tenant, filters.customer_id)
         rows = rows.filter(customer_ref__in=sorted(events.refs_of(tenant, filters.customer_id, customer)))
