@@ -6,6 +6,7 @@ other body in memory.
 """
 
 import asyncio
+import gc
 import os
 import sys
 import tempfile
@@ -214,6 +215,9 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 
 
 _django: Any = get_wsgi_application()
+# All that was imported stays. The collector looks through it no more, which took a fifth of a large batch's time.
+gc.collect()
+gc.freeze()
 _lane = Lane()
 application = WholeBodies(
     _lane,
