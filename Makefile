@@ -4,7 +4,7 @@
 # installs nothing. PYTHON= names another interpreter; PORT=, CLARION_DATA= and every CLARION_ setting pass through.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test thorough check fix shell legs bench faults outage clocks docs lock audit clean lint core
+.PHONY: help run demo test thorough check fix shell legs bench faults durable fuzz outage clocks docs lock audit clean lint core
 SHELL := /bin/sh
 
 BIN := .venv/bin
@@ -50,6 +50,12 @@ bench: core group-test group-bench  ## measure, against rivals in the same run; 
 
 faults: core group-test  ## kill processes at every crash point and count what was lost or doubled
 	@$(BIN)/python -m tests.faults.kills
+
+durable: core group-test  ## kill web processes, cut the power, stop servers, fill disks while events are posted
+	@$(BIN)/python -m tests.faults.durable
+
+fuzz: core group-test  ## 20,000 requests made up from the API's own description, and hostile bodies
+	@$(BIN)/python -m tests.faults.strangers
 
 outage: core group-test  ## a sender is away for ten minutes, another hangs; takes 50 minutes
 	@$(BIN)/python -m tests.faults.lanes

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from pwd import getpwall, getpwnam
@@ -41,6 +42,17 @@ class Unavailable(Exception):
     """No such server on this machine; the text says why, in words fit for a table."""
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A private server as it runs: its process, and the command, folder and account that start it again."""
+
+    url: str
+    pid: int
+    command: list[str]
+    folder: str
+    user: str | None
+
+
 @contextlib.contextmanager
 def postgres_server() -> Iterator[str]:
     """Give the URL of an empty PostgreSQL database: TEST_POSTGRES_URL, or a private server's.
@@ -50,6 +62,13 @@ def postgres_server() -> Iterator[str]:
     if given := os.environ.get("TEST_POSTGRES_URL"):
         yield given
         return
+    with private_postgres() as server:
+        yield server.url
+
+
+@contextlib.contextmanager
+def private_postgres() -> Iterator[Server]:
+    """Run a PostgreSQL of our own, whatever server is given; it may be stopped and started. Raises Unavailable."""
     initdb, postgres = find_programs("postgresql", ("initdb",), ("postgres",))
     with private_folder("postgres") as (folder, user):
         data, port = str(folder / "data"), free_port()
@@ -62,7 +81,7 @@ def postgres_server() -> Iterator[str]:
             wait_until_up(server, folder, f"{address}/postgres")
             with psycopg.connect(f"{address}/postgres", autocommit=True) as connection:
                 connection.execute("CREATE DATABASE clarion")
-            yield f"{address}/clarion"
+            yield Server(f"{address}/clarion", server.pid, command, str(folder), user)
 
 
 @contextlib.contextmanager
@@ -74,6 +93,13 @@ def mariadb_server() -> Iterator[str]:
     if given := os.environ.get("TEST_MYSQL_URL"):
         yield given
         return
+    with private_mariadb() as server:
+        yield server.url
+
+
+@contextlib.contextmanager
+def private_mariadb() -> Iterator[Server]:
+    """Run a MariaDB of our own, whatever server is given; it may be killed and started. Raises Unavailable."""
     setups, servers = ("mariadb-install-db", "mysql_install_db"), ("mariadbd", "mysqld")
     install, mariadbd = find_programs("mariadb-server", setups, servers)
     with private_folder("mysql") as (folder, user):
@@ -88,11 +114,11 @@ def mariadb_server() -> Iterator[str]:
         text = ["--character-set-server=utf8mb4", "--collation-server=utf8mb4_nopad_bin"]
         place = [f"--datadir={data}", f"--socket={folder}/socket", f"--pid-file={folder}/pid"]
         net = ["--bind-address=127.0.0.1", f"--port={port}", "--skip-name-resolve"]
-        command = [mariadbd, "--no-defaults", *place, *net, *text, f"--init-file={first}"]
+        command = [mariadbd, "--no-defaults", *place, *net, *text]
         url = f"mysql://{LOGIN}@127.0.0.1:{port}/clarion"
-        with running(command, folder, user, signal.SIGTERM) as server:
+        with running([*command, f"--init-file={first}"], folder, user, signal.SIGTERM) as server:
             wait_until_up(server, folder, url)
-            yield url
+            yield Server(url, server.pid, command, str(folder), user)
 
 
 def server_version(url: str) -> str:
@@ -189,8 +215,10 @@ def running(
             server.wait()
 
 
-def start(command: Sequence[str], folder: Path, user: str | None) -> subprocess.Popen[bytes]:
-    """Start a program as `user`, at home in `folder`, its output in `folder`/log."""
+def start(
+    command: Sequence[str], folder: Path, user: str | None, *, apart: bool = True
+) -> subprocess.Popen[bytes]:
+    """Start a program as `user`, at home in `folder`, its output in `folder`/log; `apart`: in a group of its own."""
     environment = {**os.environ, "HOME": str(folder), "LC_ALL": "C"}
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
@@ -203,7 +231,7 @@ def start(command: Sequence[str], folder: Path, user: str | None) -> subprocess.
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches us alone, and we stop it in order
+            start_new_session=apart,  # Ctrl-C reaches us alone, and we stop it in order
         )
 
 

@@ -103,14 +103,12 @@ def read_events(form: Form, body: bytes, kind: str, packing: str, zone: tzinfo) 
         raise Unreadable(415, "not_json", sentence)
     try:
         text = _unpacked(body, packing)
-        bundle = bundles.read(text, is_lines=kind in LINES, most=MOST_EVENTS)
+        bundle = bundles.read(text, is_lines=kind in LINES, most=MOST_EVENTS, longest=LARGEST_EVENT)
     except bundles.TooLong as error:
         raise _too_long() from error
     except bundles.NotReadable as error:
         raise Unreadable(400, "not_json", f"The body is not JSON: {error}.") from error
     if not bundle.is_many:
-        if len(text) > LARGEST_EVENT:
-            raise _too_long()
         if isinstance(bundle.things[0], bundles.TooDeep):
             raise Unreadable(400, "too_deep", "The body is nested too deeply.")
         if isinstance(bundle.things[0], bundles.NotReadable):

@@ -6,7 +6,7 @@ are looked at before anything is built from what was sent.
 
 import re
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -24,8 +24,13 @@ MOST_VALUES = 10_000
 _ODD = MOST_VALUES + 1
 # Whole numbers that every database and nearly every language keeps: 64 bits.
 LARGEST = 2**63 - 1
-# How much is unpacked between two looks at the limit.
+# Programs that pack in parallel begin a member with every 64 KiB or more, so 16 MiB have 256.
+MOST_MEMBERS = 1_000
+# How much is handed to the unpacker at once.
 _PIECE = 64 * 1024
+_GZIP = 31  # gzip with its header and its checksum, as zlib has it
+# Brackets, commas and texts that are looked through for the ends of what cannot be read; takes about half a second.
+MOST_TOKENS = 1_000_000
 # A text that is not closed goes to the end: looked for again behind each quote in it, it would take the square of time.
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
 _BLANK = " \t\r\n"
@@ -67,29 +72,32 @@ def unpack(body: bytes, most: int) -> bytes:
     :raises TooLong: it would be more than `most` bytes; no more than these were ever held
     :raises NotReadable: it is no gzip, or its end is missing
     """
-    parts, size = [], 0
-    while body:
-        packed = zlib.decompressobj(wbits=31)  # 31: gzip with its header and its checksum
+    parts, size, members = list[bytes](), 0, 0
+    packed, view, at = zlib.decompressobj(_GZIP), memoryview(body), 0
+    while at < len(view) or not packed.eof:
+        if packed.eof:
+            packed, members = zlib.decompressobj(_GZIP), members + 1
+            if members >= MOST_MEMBERS:
+                raise NotReadable(f"it has more than {MOST_MEMBERS} parts")
+        if at == len(view):
+            raise NotReadable("the end of the gzip is missing")
+        # Piece by piece: whatever is behind the end of a member is copied.
+        fed = view[at : at + _PIECE]
         try:
-            while body and not packed.eof:
-                parts.append(packed.decompress(body, _PIECE))
-                body = packed.unconsumed_tail
-                size += len(parts[-1])
-                if size > most:
-                    raise TooLong
-            parts.append(packed.flush())
+            parts.append(packed.decompress(fed, most + 1 - size))
         except zlib.error as error:
             raise NotReadable("it is not gzip, or it is damaged") from error
-        if not packed.eof:
-            raise NotReadable("the end of the gzip is missing")
-        body = packed.unused_data
+        at += len(fed) - len(packed.unused_data)
+        size += len(parts[-1])
+        if size > most:
+            raise TooLong
     return b"".join(parts)
 
 
-def read(body: bytes, *, is_lines: bool, most: int) -> Bundle:
+def read(body: bytes, *, is_lines: bool, most: int, longest: int) -> Bundle:
     """Return what is in a body of JSON, or of lines of JSON.
 
-    :raises TooLong: there are more than `most` things in it
+    :raises TooLong: there are more than `most` things in it, or it is one alone of more than `longest` bytes
     :raises NotReadable: it is no JSON as a whole
     """
     try:
@@ -104,8 +112,10 @@ def read(body: bytes, *, is_lines: bool, most: int) -> Bundle:
         return Bundle([_thing(line) for line in lines], is_many=True)
     is_many = text.lstrip(_BLANK).startswith("[")
     if not is_many:
+        if len(body) > longest:
+            raise TooLong
         return Bundle([_thing(text)], is_many=False)
-    things = _elements(text)
+    things = _elements(text, most)
     if len(things) > most:
         raise TooLong
     return Bundle(things, is_many=True)
@@ -153,16 +163,42 @@ def _thing(text: str) -> Any:
     return things[0]
 
 
-def _elements(text: str) -> list[Any]:
-    """Return the elements of an array; where it cannot be read as one, each by itself."""
+def _elements(text: str, most: int) -> list[Any]:
+    """Return the elements of an array; where it cannot be read as one, each by itself.
+
+    :raises TooLong: there are more than `most`
+    :raises NotReadable: where the array ends cannot be told
+    """
     try:
-        return _kept(text, list(_PLAIN(text)))
+        things = list(_PLAIN(text))
+        return _kept(text, things) if len(things) <= most else things[: most + 1]
     except (_Odd, RecursionError, ValueError):
-        pass
-    try:
-        return [_looked_at(thing) for thing in strict_json.read(text)]
-    except (RecursionError, ValueError):
-        return [_odd_thing(part) for part in _split(text)]
+        return _one_by_one(text, most)
+
+
+def _one_by_one(text: str, most: int) -> list[Any]:
+    """Return the elements of an array, at most one more than `most`; one that cannot be read stands as its reason."""
+    things: list[Any] = []
+    at = text.index("[") + 1
+    if text[at:].strip(_BLANK) == "]":
+        return things
+    tokens = _Tokens(text)
+    while len(things) <= most:
+        try:
+            thing, end = strict_json.read_one(text, at)
+            thing = _looked_at(thing)
+        except (RecursionError, ValueError):
+            thing, end = None, len(text)
+        if text[end : end + 1] not in (",", "]"):
+            end = tokens.end_of_element(at)
+            thing = _odd_thing(text[at:end])
+        things.append(thing)
+        at = end + 1
+        if text[end] == "]":
+            if text[at:].strip(_BLANK):
+                raise NotReadable("something stands behind the array")
+            break
+    return things
 
 
 def _kept(text: str, things: list[Any]) -> list[Any]:
@@ -224,26 +260,27 @@ def _double(digits: str) -> float:
 _PLAIN = strict_json.reader(parse_int=_whole, parse_float=_double)
 
 
-def _split(text: str) -> Iterator[str]:
-    """Give the texts of an array's elements, whatever is in them.
+class _Tokens:
+    """Finds where what cannot be read ends. That is slow work, so there is an end to how much of it is done."""
 
-    :raises NotReadable: its brackets do not close, or something stands behind it
-    """
-    depth, begin = 0, 0
-    parts: list[str] = []
-    for token in _TOKEN.finditer(text):
-        sign = token[0]
-        if sign in "[{":
-            depth += 1
-            begin = token.end() if depth == 1 else begin
-        elif sign == "," and depth == 1:
-            parts.append(text[begin : token.start()])
-            begin = token.end()
-        elif sign in "]}":
-            depth -= 1
-            if depth == 0:
-                if sign == "}" or text[token.end() :].strip(_BLANK):
-                    break
-                yield from [*parts, text[begin : token.start()]]
-                return
-    raise NotReadable("the array is not closed, or something stands behind it")
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._left = MOST_TOKENS
+
+    def end_of_element(self, begin: int) -> int:
+        """Return where the comma or the bracket stands that ends the element of an array.
+
+        :raises NotReadable: there is none, or more would have to be looked through than is worth it
+        """
+        depth = 0
+        for token in _TOKEN.finditer(self._text, begin):
+            self._left -= 1
+            if self._left < 0:
+                raise NotReadable("too much of it cannot be read")
+            sign = token[0]
+            if depth == 0 and sign in ",]":
+                return token.start()
+            depth += (sign in "[{") - (sign in "]}")
+            if depth < 0:
+                break
+        raise NotReadable("the array is not closed, or something stands behind it")

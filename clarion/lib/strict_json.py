@@ -9,6 +9,7 @@ from typing import Any
 # What makes a number of its digits; None: Python's own.
 Number = Callable[[str], Any] | None
 
+_BLANKS = re.compile(r"[ \t\r\n]*")
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
@@ -19,23 +20,41 @@ def read(text: str) -> Any:
         says which, without more of the text than a name
     :raises RecursionError: nested more deeply than the interpreter goes
     """
-    return _READ(text)
+    return _DECODER.decode(text)
+
+
+def read_one(text: str, begin: int) -> tuple[Any, int]:
+    """Return the value that begins here, blanks before it apart, and where what follows it begins.
+
+    :raises ValueError:
+    :raises RecursionError:
+    """
+    value, end = _DECODER.raw_decode(text, _behind_blanks(text, begin))
+    return value, _behind_blanks(text, end)
 
 
 def reader(*, parse_int: Number = None, parse_float: Number = None) -> Callable[[str], Any]:
     """Return a `read` to which numbers are what these make of their digits."""
-    decoder = json.JSONDecoder(
-        object_pairs_hook=_members,
-        parse_constant=_no_constant,
-        parse_int=parse_int,
-        parse_float=parse_float,
-    )
-    return decoder.decode
+    return _decoder(parse_int, parse_float).decode
 
 
 def is_broken(text: str) -> bool:
     """Whether half of a surrogate pair is in the text: JSON can write it, and nothing can keep it."""
     return not text.isascii() and _HALF_PAIR.search(text) is not None
+
+
+def _behind_blanks(text: str, begin: int) -> int:
+    found = _BLANKS.match(text, begin)
+    return found.end() if found else begin
+
+
+def _decoder(parse_int: Number = None, parse_float: Number = None) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=_members,
+        parse_constant=_no_constant,
+        parse_int=parse_int,
+        parse_float=parse_float,
+    )
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -53,4 +72,4 @@ def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number")
 
 
-_READ = reader()
+_DECODER = _decoder()

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from tests.servers import Server
+
 # The manners of each scene that has several.
 OUTAGES = ("refused", "busy", "hangs")
 HANGING = ("hangs first", "hangs second", "hangs later")
@@ -55,6 +57,20 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     zones: tuple[str, ...] = ("UTC",)
     # Nothing else keeps this machine busy: what is too slow, or comes in clusters, is Clarion's doing.
     alone: bool = True
+    # Events that are posted, by so many clients at once, to so many web processes, of so many tenants.
+    events: int = 0
+    clients: int = 8
+    webs: int = 1
+    tenants: int = 1
+    # Every fourth event is posted by two clients; and somebody reads the log while it grows.
+    overlapping: bool = False
+    watched: bool = False
+    # Power cuts that are tried on what the disk was told.
+    cuts: int = 0
+    # MiB of the data folder, which is then a file system of its own; 0: as much as there is.
+    room: int = 0
+    # The private server that the scene may stop and start.
+    server: Server | None = None
 
 
 class Figures(msgspec.Struct, kw_only=True):
@@ -86,5 +102,21 @@ class Figures(msgspec.Struct, kw_only=True):
     average: float = 0.0
     # How fast a lane goes beside one that hangs, as a part of what it reaches alone.
     kept: float = 0.0
+    # Events and requests with them that were acknowledged; those sent again, and of these the ones known by then.
+    events: int = 0
+    posts: int = 0
+    again: int = 0
+    known: int = 0
+    # Requests that were told to come again.
+    later: int = 0
+    # The longest that an answer took, and the longest from the end of a fault to the next acknowledgement, s.
+    slowest: float = 0.0
+    back: float = 0.0
+    # Events that a reader of the growing log has seen.
+    seen: int = 0
+    # Power cuts tried; those after which acknowledged events were missing, and those that left damage.
+    cuts: int = 0
+    cuts_lost: int = 0
+    cuts_damaged: int = 0
     seconds: float = 0.0
     breaches: list[str] = msgspec.field(default_factory=list)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,9 +27,15 @@ class SceneFailed(Exception):
 def carry_out(plan: Plan, *, server: str = "", timeout: float = 900.0) -> Figures:
     """Act the plan out on SQLite, or in a new database of `server` (a postgres:// or mysql:// URL).
 
+    A server that belongs to the plan is used up by it.
+
     :raises SceneFailed: also when it takes longer than `timeout` seconds
     """
-    with tempfile.TemporaryDirectory(prefix="clarion-faults-") as name, _database(server) as url:
+    with (
+        tempfile.TemporaryDirectory(prefix="clarion-faults-") as name,
+        _room(Path(name) / "data", plan.room),
+        contextlib.nullcontext(plan.server.url) if plan.server else _database(server) as url,
+    ):
         folder = Path(name)
         environment = {
             **os.environ,
@@ -66,6 +73,34 @@ def _run(command: list[str], environment: dict[str, str], folder: Path, timeout:
     if code != 0:
         words = [path.read_text(errors="replace")[-3000:] for path in folder.glob("**/*log")]
         raise SceneFailed(f"ended with {code}\n" + "\n".join(words))
+
+
+def may_mount() -> bool:
+    """Whether this machine lets us give a folder a file system of its own."""
+    with tempfile.TemporaryDirectory(prefix="clarion-room-") as name:
+        try:
+            with _room(Path(name) / "data", 1):
+                return True
+        except (OSError, subprocess.CalledProcessError):
+            return False
+
+
+@contextlib.contextmanager
+def _room(folder: Path, room: int) -> Iterator[None]:
+    """Let a folder hold so many MiB while the block lasts; 0: as much as there is."""
+    if not room:
+        yield
+        return
+    folder.mkdir()
+    mount, umount = shutil.which("mount"), shutil.which("umount")
+    if mount is None or umount is None:
+        raise OSError("no mount on this machine")
+    options = f"size={room}m,mode=700"
+    subprocess.run([mount, "-t", "tmpfs", "-o", options, "clarion", folder], check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        subprocess.run([umount, "--lazy", folder], check=True, capture_output=True)
 
 
 @contextlib.contextmanager

@@ -19,15 +19,19 @@ from clarion.outbox import breaker, pace
 from tests.faults.clock import Clock
 from tests.faults.crash_points import crash_points
 from tests.faults.freezes import freezes
+from tests.faults.full_disks import full_disks
 from tests.faults.hanging import hanging
+from tests.faults.intake_kills import intake_kills
 from tests.faults.leaps import leaps
 from tests.faults.nights import nights
 from tests.faults.outage import outage
 from tests.faults.plans import Figures, Plan
 from tests.faults.poison import poison
+from tests.faults.power_cuts import power_cuts
 from tests.faults.random_kills import random_kills
 from tests.faults.reading import reading
 from tests.faults.restarts import restarts
+from tests.faults.server_stops import server_stops
 
 SCENES: dict[str, Callable[[Plan, Path], Figures]] = {
     "kills": random_kills,
@@ -40,6 +44,10 @@ SCENES: dict[str, Callable[[Plan, Path], Figures]] = {
     "hanging": hanging,
     "nights": nights,
     "leaps": leaps,
+    "intake kills": intake_kills,
+    "power cuts": power_cuts,
+    "server stops": server_stops,
+    "disk full": full_disks,
 }
 # What else a short run would spend its time waiting for. Forked workers take it from here.
 PAUSES = (

@@ -70,6 +70,15 @@ LEAPS = Plan(
 )
 
 
+POSTS = Plan(scene="intake kills", events=600, kills=2, forked=True, patience=10.0)
+SHARED = replace(POSTS, kills=1, overlapping=True)
+READ = replace(POSTS, kills=0, webs=2, watched=True)
+CUTS = Plan(scene="power cuts", events=300, cuts=40, kills=0, forked=True, patience=20.0)
+# As much as the tables take, and a few pages.
+DISK = Plan(scene="disk full", events=900, kills=0, room=8, forked=True, patience=6.0)
+STOPS = Plan(scene="server stops", events=900, kills=0, forked=True, patience=15.0)
+
+
 class Tooth(NamedTuple):
     """Without `protection` (see without.py) the plan has to end with `breach` among its breaches."""
 
@@ -108,4 +117,18 @@ CLOCK_TEETH = [
     Tooth("steady_leases", LEAPS, "duplicates"),
     Tooth("window", replace(LEAPS, manner="over its end"), "outside the window"),
     Tooth("beginning", LEAPS, "outside the window"),
+]
+INTAKE_TEETH = [
+    Tooth("commit_first", POSTS, "acknowledged events are not in the log"),
+    Tooth("once", SHARED, "in the log twice"),
+    Tooth("given_back", SHARED, "numbers of the log are missing"),
+]
+# On SQLite everybody waits for one turn, whatever is switched off.
+ORDER_TEETH = [Tooth("numbers_in_order", READ, "a reader of")]
+CUT_TEETH = [Tooth("full", CUTS, "lost acknowledged events")]
+DISK_TEETH = [Tooth("outage", DISK, "were answered 500")]
+# Each with a server of its own.
+STOP_TEETH = [
+    Tooth("outage", STOPS, "were answered 500"),
+    Tooth("reopening", STOPS, "stuck: no event was acknowledged"),
 ]

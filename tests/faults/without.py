@@ -16,6 +16,7 @@ from clarion.models import outgoing
 from clarion.models import readers as readers_rows
 from clarion.outbox import breaker as lane_breaker
 from clarion.outbox import claims, cycle, dispatch, doubt, gate, landing, lanes, pace, pacer, plan, taking
+from tests.faults.without_intake import INTAKE
 
 
 def switch_off(name: str) -> None:
@@ -189,5 +190,6 @@ MUTATIONS: dict[str, Callable[[], None]] = {
         *(one_with_position, unmoved),
         *(breaker, slow_start, rate, reserve),
         *(hours, summer, steady_leases, window, beginning),
+        *INTAKE,
     )
 }
