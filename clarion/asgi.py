@@ -20,6 +20,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clarion.settings")
 django.setup()
 
 from django.core.wsgi import get_wsgi_application  # noqa: E402 - settings come first
+from django.db import connection  # noqa: E402
 
 from clarion import checks  # noqa: E402
 from clarion.api.bodies import (  # noqa: E402
@@ -43,6 +44,7 @@ from clarion.lib.time_limit import TimeLimit  # noqa: E402
 # Whoever starts the web process by hand passes no check of Django's commands.
 for _problem in checks.reasons_not_to_start():
     raise SystemExit(f"{_problem.msg} {_problem.hint}")
+connection.close()
 
 # A page that computes shares the interpreter with the fast lane, and hands it over this often, s. With Python's own
 # 5 ms one busy page would starve the lane.

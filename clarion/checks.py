@@ -47,7 +47,6 @@ def database_promises(app_configs: Any, **_: Any) -> list[checks.CheckMessage]:
 def reasons_not_to_start() -> list[checks.CheckMessage]:
     """What a process that is started by hand refuses. A database that is away is none: it may come back."""
     found = [*development_mode(None), *database_promises(None)]
-    connection.close()
     return [message for message in found if message.id != AWAY]
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from clarion.flows import accounts, callers, reading, rounds, tenants
+from clarion.flows import accounts, callers, readers, reading, rounds, tenants
 from clarion.lib import logs
 from clarion.models import GatewayAccount, Tenant
 from clarion.sandbox import RunningSender, running_sender
@@ -48,6 +48,7 @@ def nothing_rests() -> None:
     rounds._resting.clear()
     reading._served.clear()
     reading._paces.clear()
+    readers._idle.clear()
 
 
 @pytest.fixture

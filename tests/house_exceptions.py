@@ -31,6 +31,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "clarion/flows/pruning.py _drop_file": "time's round: what has served its time, whosever it is",
         "clarion/flows/pruning.py _drop_answers": "time's round: what has served its time, whosever it is",
         "clarion/flows/reading.py read_on": "the readers' round: whoever has something unread",
+        "clarion/flows/readers.py run_due": "the readers' round: whether anything has come in at all",
         "clarion/flows/readers.py standings": "the operator's tool; no API reaches it",
         "clarion/flows/retention.py _logs_to_cut": "time's round: what has served its time, whosever it is",
         "clarion/flows/retention.py prune_attempts": "time's round: what has served its time, whosever it is",

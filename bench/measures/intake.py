@@ -1,8 +1,9 @@
 """How many posted events a second one web process keeps, and how many the usual ways do.
 
-`python -m bench.measures.intake DATABASE SECONDS PAIRS`. All servers wait side by side and are driven one after another,
-round by round, so that they meet the same machine; the median of the rounds counts. Ours checks the credential,
-validates, numbers, and tells a repeated event from a new one; the rivals do none of it.
+`python -m bench.measures.intake DATABASE SECONDS PAIRS`. All servers wait side by side and are driven one after
+another, round by round, so that they meet the same machine; the median of the rounds counts. Ours checks the
+credential, validates, numbers, and tells a repeated event from a new one; the rivals do none of it. Without their
+packages only ours is measured.
 """
 
 import subprocess
@@ -10,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from itertools import islice
 from statistics import median
 from typing import NamedTuple
@@ -71,10 +73,11 @@ def main(database: str, seconds: float, pairs: int) -> None:
     with ExitStack() as stack:
         port, pid = stack.enter_context(running_web(child_environment()))
         ours = Server("ours", port, "/api/v1/events", pid)
-        rivals = list(_rivals(stack, database))
+        has_rivals = find_spec("rest_framework") is not None
+        rivals = list(_rivals(stack, database)) if has_rivals else []
         figures = [
             *_singles(database, ours, rivals, key, seconds, pairs),
-            *_batches(database, ours, key, seconds, pairs),
+            *_batches(database, ours, key, seconds, pairs, has_rivals=has_rivals),
             *_beside(ours, key, seconds, pairs),
         ]
     say(figures)
@@ -108,18 +111,22 @@ def _singles(
         yield Figure("… ours in times of it", median(ratios), "times", size, goals.get(rival.name))
 
 
-def _batches(database: str, ours: Server, key: str, seconds: float, pairs: int) -> Iterator[Figure]:
+def _batches(
+    database: str, ours: Server, key: str, seconds: float, pairs: int, *, has_rivals: bool
+) -> Iterator[Figure]:
     size = f"{samples.BATCH} a request, {BATCH_CONNECTIONS} connections"
     rates, bulk = list[float](), list[float]()
     for _ in range(pairs):
         driven = _drive(ours, key, seconds, is_batch=True)
         rates.append(driven.rate * samples.BATCH)
-        command = ("-m", "bench.rivals.django_events.bulk", str(seconds))
-        bulk.append(float(run(_rival_environment(database), *command)))
+        if has_rivals:
+            command = ("-m", "bench.rivals.django_events.bulk", str(seconds))
+            bulk.append(float(run(_rival_environment(database), *command)))
     yield Figure("many events a request", median(rates), "events/s", size, GOAL_BATCH[database])
-    yield Figure("… bulk_create, without HTTP", median(bulk), "rows/s", f"{samples.BATCH} at a time")
-    ratios = [mine / theirs for mine, theirs in zip(rates, bulk, strict=True)]
-    yield Figure("… ours in times of it", median(ratios), "times", size, GOAL_BULK)
+    if has_rivals:
+        yield Figure("… bulk_create, without HTTP", median(bulk), "rows/s", f"{samples.BATCH} at a time")
+        ratios = [mine / theirs for mine, theirs in zip(rates, bulk, strict=True)]
+        yield Figure("… ours in times of it", median(ratios), "times", size, GOAL_BULK)
 
 
 def _beside(ours: Server, key: str, seconds: float, pairs: int) -> Iterator[Figure]:

@@ -1,14 +1,16 @@
 """What every verb has in common: an installation to work on, and a sentence instead of a traceback when there is none."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.checks import CheckMessage
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 from typer.core import TyperGroup
 
-from clarion.cli.output import FAILED, NOT_FOUND, WRONG_USE, stop
+from clarion.cli.output import FAILED, NOT_FOUND, REFUSED, WRONG_USE, stop
 from clarion.lib.secrets import BadKeyFile
 
 # These make an installation, or need none, or (web, doctor) have something to say first.
@@ -47,6 +49,12 @@ def require_installation() -> None:
     if connection.vendor == "sqlite" and not Path(connection.settings_dict["NAME"]).exists():
         folder = settings.CLARION.data.resolve()
         stop(NOT_FOUND, f"Nothing is installed in {folder}: clarion migrate (or make run) makes it.")
+
+
+def refuse(problems: Sequence[CheckMessage]) -> None:
+    """End here if there are any."""
+    for problem in problems:
+        stop(REFUSED, f"{problem.msg} {problem.hint}")
 
 
 def _why(error: Exception) -> str:

@@ -14,7 +14,7 @@ from django.core.management import call_command
 
 from clarion import checks
 from clarion.checks import LOOPBACK
-from clarion.cli.door import require_installation
+from clarion.cli.door import refuse, require_installation
 from clarion.cli.output import FAILED, REFUSED, err, now, out, program, stop
 from clarion.flows import first_start
 from clarion.flows.callers import DEVELOPMENT_TENANT
@@ -76,10 +76,10 @@ def run(
 
 def web(parent_fd: Annotated[int | None, typer.Option(hidden=True)] = None) -> None:
     """Run the web process alone."""
+    refuse(checks.development_mode(None))
     if parent_fd is None:
         require_installation()
-    for problem in checks.reasons_not_to_start():
-        stop(REFUSED, f"{problem.msg} {problem.hint}")
+    refuse(checks.reasons_not_to_start())
     parent.end_with(parent_fd)
     uvicorn.run(
         "clarion.asgi:application",

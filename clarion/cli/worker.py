@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from clarion import checks, worker
-from clarion.cli.output import REFUSED, stop
+from clarion.cli.door import refuse
 
 
 def work(
@@ -13,8 +13,7 @@ def work(
     parent_fd: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Start mailings when their time comes, and send what is due."""
-    for problem in checks.reasons_not_to_start():
-        stop(REFUSED, f"{problem.msg} {problem.hint}")
+    refuse(checks.reasons_not_to_start())
     if once:
         worker.tick(worker.utc_now)
     else:

@@ -52,13 +52,19 @@ class Events(TenantRows["Event"]):
         return self.alias(fact=Fact(name)).filter(fact=comparable(value))
 
 
+class EventHeads(TenantRows["EventHead"]):
+    def events(self) -> int:
+        """Return how many events all of these logs have ever had: another number, and something has come in."""
+        return self.aggregate(total=models.Sum("seq"))["total"] or 0
+
+
 class EventHead(models.Model):
     """The last number that a tenant's log has given. Locked by whoever appends, so numbers commit in their order."""
 
     tenant = models.OneToOneField(Tenant, models.CASCADE, primary_key=True)
     seq = models.BigIntegerField(default=0)
 
-    objects = TenantRows["EventHead"].as_manager()
+    objects = EventHeads.as_manager()
 
     def __str__(self) -> str:
         return f"{self.seq} events"
