@@ -169,6 +169,9 @@ def _elements(text: str, most: int) -> list[Any]:
     :raises TooLong: there are more than `most`
     :raises NotReadable: where the array ends cannot be told
     """
+    if text.count(",") > MOST_TOKENS:
+        # Too much to be read in vain: one by one, it ends where there are too many.
+        return _one_by_one(text, most)
     try:
         things = list(_PLAIN(text))
         return _kept(text, things) if len(things) <= most else things[: most + 1]

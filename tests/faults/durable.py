@@ -35,6 +35,7 @@ COLUMNS = (
     Column("lost", 4, lambda figures: figures.lost),
     Column("doubles", 7, lambda figures: figures.duplicates),
     Column("seen", 6, lambda figures: figures.seen),
+    Column("effects", 7, lambda figures: figures.effects),
     Column("cuts", 4, lambda figures: figures.cuts),
     Column("damaged", 7, lambda figures: figures.cuts_damaged),
     Column("slowest", 7, lambda figures: f"{figures.slowest:.1f}"),

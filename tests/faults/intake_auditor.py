@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from clarion.models import Event, EventHead, Tenant
+from clarion.models import Event, EventHead, ParkedEvent, ReaderPosition, Tenant
 from tests.faults.plans import Figures, Plan
 from tests.faults.posters import AGAIN, BROKEN, GOOD, HANGS, Answer, event, tenant_of
+from tests.flows.recording import seen as seen_by_worker
 
 # Rows named per breach; the count says how many there are.
 NAMED = 5
@@ -50,6 +51,26 @@ def judge_reader(tenants: Sequence[Tenant], seen: Path, figures: Figures) -> Non
                 f"a reader of {tenant.name} missed {len(missed)} of {len(log)} events ({missed[:NAMED]}) "
                 f"and saw {twice} twice"
             )
+
+
+def judge_worker(tenants: Sequence[Tenant], figures: Figures) -> None:
+    """Whether each event had its effect once, and none was given up."""
+    for tenant in tenants:
+        effects, head = seen_by_worker(tenant), head_of(tenant)
+        figures.effects += len(effects)
+        if effects != list(range(1, head + 1)):
+            missed, twice = head - len(set(effects)), len(effects) - len(set(effects))
+            figures.breaches.append(
+                f"of {head} events of {tenant.name} {missed} had no effect and {twice} had theirs twice"
+            )
+    if parked := ParkedEvent.objects.count():
+        figures.breaches.append(f"{parked} events were parked")
+
+
+def lag_of(tenants: Sequence[Tenant]) -> int:
+    """How many events no worker has read yet."""
+    heads = sum(head_of(tenant) for tenant in tenants)
+    return heads - sum(ReaderPosition.objects.values_list("seq", flat=True))
 
 
 def _answers(answers: Sequence[Answer]) -> Iterator[str]:

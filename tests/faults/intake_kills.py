@@ -23,7 +23,7 @@ def intake_kills(plan: Plan, folder: Path) -> Figures:
         rig.start_webs()
         began = time.monotonic()
         if plan.watched:
-            rig.start_reader()
+            rig.start_readers()
         posters = rig.start_posters()
         try:
             for mark in marks:

@@ -14,14 +14,17 @@ from pathlib import Path
 from random import Random
 from typing import Self
 
+from clarion import worker
 from clarion.cli import run
 from clarion.flows import callers, tenants
+from clarion.flows import readers as hub_readers
 from clarion.supervisor import wait_until_listening
 from tests.faults import intake_auditor, readers, without
 from tests.faults.plans import Figures, Plan
 from tests.faults.posters import Answer, Orders, post_all, read_ledger
 from tests.faults.processes import Process, fork, spawn
 from tests.faults.senders import LOOK, PROCESS_PATIENCE, Stuck
+from tests.flows.recording import recorder
 from tests.servers import free_port
 
 # With a log line for each request the run would measure the log.
@@ -43,6 +46,7 @@ class IntakeRig:
         self._webs: list[Process] = []
         self.ports = tuple(free_port() for _ in range(plan.webs))
         self._reader: Process | None = None
+        self._worker: Process | None = None
         self._read_up_to = self._acknowledged = 0
 
     def __enter__(self) -> Self:
@@ -81,8 +85,9 @@ class IntakeRig:
         )
         return self.keep(fork(partial(post_all, orders, self.ledger), log=self.log))
 
-    def start_reader(self) -> None:
-        """Begin to read the logs, from their beginning."""
+    def start_readers(self) -> None:
+        """Begin to read the logs, from their beginning: over HTTP, and as the hub's own readers do."""
+        self._worker = self.keep(fork(_read, log=self.log))
         self._reader = self.keep(
             fork(partial(readers.read_on, self.ports, self._keys, self.seen), log=self.log)
         )
@@ -158,11 +163,21 @@ class IntakeRig:
         if self._reader is not None:
             reader = self._reader
             readers.end_at(self.seen, dict(enumerate(self._heads())))
-            give_up = time.monotonic() + self.plan.patience
-            while reader.poll() is None:
-                if time.monotonic() > give_up:
-                    raise Stuck("the reader did not come to the end of the log")
-                time.sleep(LOOK)
+            self._wait_for(lambda: reader.poll() is not None, "the reader did not come to the end of the log")
+        if self._worker is not None:
+            self._wait_for(
+                lambda: intake_auditor.lag_of(self.tenants) == 0,
+                "the worker did not come to the end of the log",
+            )
+            self._worker.terminate()
+            self._worker.wait(PROCESS_PATIENCE)
+
+    def _wait_for(self, done: Callable[[], bool], otherwise: str) -> None:
+        give_up = time.monotonic() + self.plan.patience
+        while not done():
+            if time.monotonic() > give_up:
+                raise Stuck(otherwise)
+            time.sleep(0.05)  # to look costs a query
 
     def _heads(self) -> list[int]:
         return [intake_auditor.head_of(tenant) for tenant in self.tenants]
@@ -175,6 +190,8 @@ class IntakeRig:
         intake_auditor.judge(self.plan, self.tenants, found, figures)
         if self._reader is not None:
             intake_auditor.judge_reader(self.tenants, self.seen, figures)
+        if self._worker is not None:
+            intake_auditor.judge_worker(self.tenants, figures)
 
 
 def intake_figures(plan: Plan) -> Figures:
@@ -186,6 +203,11 @@ def _web(lacking: str) -> None:
     if lacking:
         without.switch_off(lacking)
     run.web()
+
+
+def _read() -> None:
+    hub_readers.READERS = (recorder(),)
+    worker.run()
 
 
 def _now() -> datetime:

@@ -112,8 +112,9 @@ class Figures(msgspec.Struct, kw_only=True):
     # The longest that an answer took, and the longest from the end of a fault to the next acknowledgement, s.
     slowest: float = 0.0
     back: float = 0.0
-    # Events that a reader of the growing log has seen.
+    # Events that a reader of the growing log has seen, and those that had their effect in a worker.
     seen: int = 0
+    effects: int = 0
     # Power cuts tried; those after which acknowledged events were missing, and those that left damage.
     cuts: int = 0
     cuts_lost: int = 0

@@ -127,8 +127,5 @@ INTAKE_TEETH = [
 ORDER_TEETH = [Tooth("numbers_in_order", READ, "a reader of")]
 CUT_TEETH = [Tooth("full", CUTS, "lost acknowledged events")]
 DISK_TEETH = [Tooth("outage", DISK, "were answered 500")]
-# Each with a server of its own.
-STOP_TEETH = [
-    Tooth("outage", STOPS, "were answered 500"),
-    Tooth("reopening", STOPS, "stuck: no event was acknowledged"),
-]
+# With a server of its own.
+STOP_TEETH = [Tooth("outage", STOPS, "were answered 500")]

@@ -46,7 +46,7 @@ def test_a_killed_web_process_loses_no_event_and_stores_none_twice(plan: Plan) -
     assert figures.breaches == []
     assert (figures.events, figures.lost, figures.duplicates) == (plan.events, 0, 0)
     assert figures.again > 0
-    assert figures.seen == (plan.events if plan.watched else 0)
+    assert figures.seen == figures.effects == (plan.events if plan.watched else 0)
 
 
 @pytest.mark.thorough

@@ -100,11 +100,6 @@ def outage() -> None:
     writer.is_outage = lambda error: False  # type: ignore[assignment]
 
 
-def reopening() -> None:
-    """A connection that was lost is kept."""
-    writer.drop_connection = lambda: None  # type: ignore[assignment]
-
-
 def limits() -> None:
     """Whoever asks for more than a page has gets a mistake of ours."""
 
@@ -114,4 +109,4 @@ def limits() -> None:
     problems._invalid = broken  # type: ignore[assignment]
 
 
-INTAKE = (full, commit_first, once, given_back, numbers_in_order, outage, reopening, limits)
+INTAKE = (full, commit_first, once, given_back, numbers_in_order, outage, limits)
