@@ -63,6 +63,8 @@ class Lane:
         # A thread of their own: neither a look at the keys nor a long body shall stop the loop.
         self._clerk = ThreadPoolExecutor(1, "intake-keys")
         self._reader = ThreadPoolExecutor(1, "intake-bodies")
+        # Accepted by the writer, and not handed over yet.
+        self._parcels: list[Parcel] = []
         # Lines of the log that are not written yet. Many answers leave at once, and so do their lines.
         self._lines: list[dict[str, Any]] = []
 
@@ -154,9 +156,18 @@ class Lane:
         loop = asyncio.get_running_loop()
         told: asyncio.Future[list[Outcome]] = loop.create_future()
         arrivals = [Arrival(caller.tenant, draft, caller.is_test) for draft in good]
-        self._writer.put(Parcel(arrivals, sum([len(draft.body) for draft in good]), (loop, told)))
+        parcel = Parcel(arrivals, sum([len(draft.body) for draft in good]), (loop, told))
+        self._writer.accept(parcel)
+        if not self._parcels:
+            loop.call_soon(self._hand_over)
+        self._parcels.append(parcel)
         with TimeLimit(PATIENCE):
             return await told
+
+    def _hand_over(self) -> None:
+        """Give the writer whatever came in one turn of the loop: woken by the first, it would store that alone."""
+        parcels, self._parcels = self._parcels, []
+        self._writer.put(parcels)
 
     @staticmethod
     def _tell(results: Sequence[tuple[Parcel, Result]]) -> None:

@@ -5,7 +5,7 @@ So alone an event waits for nobody, and under load a commit is shared by many.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -65,8 +65,8 @@ class Writer:
         # After a failure: how long nobody asks the database, and until when (monotonic seconds).
         self._rest, self._rests_until = 0.0, 0.0
 
-    def put(self, parcel: Parcel) -> None:
-        """Have a parcel stored.
+    def accept(self, parcel: Parcel) -> None:
+        """Take a parcel that is to be stored; it will be, when it is put.
 
         :raises Unavailable: the database was away a moment ago
         :raises Full: too much waits
@@ -85,7 +85,11 @@ class Writer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
                 self._thread.start()
-        self._waiting.put(parcel)
+
+    def put(self, parcels: Iterable[Parcel]) -> None:
+        """Have accepted parcels stored. Put together they are more likely to share a transaction."""
+        for parcel in parcels:
+            self._waiting.put(parcel)
 
     def close(self) -> None:
         """Store what waits, then end; nothing may be put any more."""

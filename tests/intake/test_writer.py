@@ -32,6 +32,11 @@ class Told(list[Any]):
         assert wait_until(lambda: len(self) >= count), f"told {len(self)} times only"
 
 
+def put(thread: Writer, parcel: Parcel) -> None:
+    thread.accept(parcel)
+    thread.put([parcel])
+
+
 @pytest.fixture
 def told() -> Told:
     return Told()
@@ -48,7 +53,7 @@ def test_what_waits_while_one_is_stored_is_the_next_batch(thread: Writer, told: 
     with transaction.atomic():
         held(tenant)
         for n in range(30):
-            thread.put(told.parcel(tenant, n))
+            put(thread, told.parcel(tenant, n))
         assert told == []
     told.wait_for(30)
 
@@ -69,14 +74,14 @@ def test_more_than_may_wait_is_refused_and_room_comes_back(
     monkeypatch.setattr(writer, "MOST_WAITING", 3)
     with transaction.atomic():
         held(tenant)
-        thread.put(told.parcel(tenant, 1, 2))
-        thread.put(told.parcel(tenant, 3))
+        put(thread, told.parcel(tenant, 1, 2))
+        put(thread, told.parcel(tenant, 3))
         with pytest.raises(Full):
-            thread.put(told.parcel(tenant, 4))
+            put(thread, told.parcel(tenant, 4))
     told.wait_for(2)
 
     assert wait_until(lambda: thread._events == 0)
-    thread.put(told.parcel(tenant, *range(10, 20)))
+    put(thread, told.parcel(tenant, *range(10, 20)))
     told.wait_for(3)
     assert Event.objects.count() == 13
 
@@ -86,7 +91,7 @@ def test_a_parcel_that_breaks_the_batch_is_told_so_alone(thread: Writer, told: T
     with transaction.atomic():
         held(tenant)
         for each in (told.parcel(tenant, 1), told.parcel(gone, 1), told.parcel(tenant, 2)):
-            thread.put(each)
+            put(thread, each)
     told.wait_for(3)
 
     assert sorted(isinstance(each, Exception) for each in told) == [False, False, True]
@@ -103,14 +108,14 @@ def test_a_database_that_fails_is_told_at_once_and_asked_again_later(
     monkeypatch.setattr(writer, "FIRST_REST", 60.0)
     monkeypatch.setattr(writer, "LONGEST_REST", 60.0)
     with without_table():
-        thread.put(told.parcel(tenant, 1))
+        put(thread, told.parcel(tenant, 1))
         told.wait_for(1)
         assert isinstance(told[0], Unavailable)
         with pytest.raises(Unavailable):
-            thread.put(told.parcel(tenant, 1))
+            put(thread, told.parcel(tenant, 1))
 
     thread._rests_until = 0.0
-    thread.put(told.parcel(tenant, 1))
+    put(thread, told.parcel(tenant, 1))
     told.wait_for(2)
     assert told[1][0].kind == STORED
 
@@ -129,7 +134,7 @@ def without_table() -> Iterator[None]:
 def test_what_waits_is_stored_before_it_ends(told: Told, tenant: Tenant) -> None:
     running = Writer(told.tell)
     for n in range(20):
-        running.put(told.parcel(tenant, n))
+        put(running, told.parcel(tenant, n))
 
     running.close()
 
