@@ -43,7 +43,8 @@ WARM_UP = 1.0
 # No server takes more; bodies are made beforehand, not while the clock runs.
 MOST_A_SECOND = 20_000
 GUNICORN = ("-m", "gunicorn", "bench.rivals.django_events.wsgi", "--worker-class", "gthread")
-GUNICORN += ("--workers", "2", "--threads", "4", "--log-level", "error")
+# Its own 2 s end connections whose request has waited so long for a thread.
+GUNICORN += ("--workers", "2", "--threads", "4", "--keep-alive", "60", "--log-level", "error")
 UVICORN = (
     "-m",
     "uvicorn",
@@ -152,7 +153,10 @@ def _drive(server: Server, key: str, seconds: float, *, is_batch: bool = False) 
     most = MOST_A_SECOND * max(seconds, 1.0) / (200 if is_batch else 1)
     requests = [load.request(server.path, key, body) for body in islice(bodies, int(most))]
     connections = BATCH_CONNECTIONS if is_batch else CONNECTIONS
-    driven = load.drive(server.port, iter(requests), connections=connections, seconds=seconds)
+    try:
+        driven = load.drive(server.port, iter(requests), connections=connections, seconds=seconds)
+    except OSError as error:
+        raise RuntimeError(f"{server.name}: {error}") from error
     if set(driven.statuses) != {201}:
         raise RuntimeError(f"{server.name} answered {dict(driven.statuses)}")
     return driven

@@ -103,14 +103,21 @@ def test_every_short_text_is_read_as_it_was_written(tenant: Tenant, clock: Clock
     assert written(Message, ["provider_id"], rows) == rows
 
 
+# No address stands twice in a mailing, not even while a statement runs.
 @pytest.mark.parametrize(
-    ("column", "value"), [("worker_id", 7), ("finished_at", MOMENT), ("address", "x"), ("sending_at", MOMENT)]
+    ("column", "value", "another"),
+    [
+        *(("worker_id", 7, 8), ("address", "x", "y")),
+        *(("finished_at", MOMENT, MOMENT), ("sending_at", MOMENT, MOMENT)),
+    ],
 )
-def test_nothing_can_be_written_over_something(tenant: Tenant, clock: Clock, column: str, value: Any) -> None:
+def test_nothing_can_be_written_over_something(
+    tenant: Tenant, clock: Clock, column: str, value: Any, another: Any
+) -> None:
     one, other = ids(tenant, clock, 2)
     written(Message, [column], [(one, value)])
 
-    rows = [(one, None), (other, value)]
+    rows = [(one, None), (other, another)]
     assert written(Message, [column], rows) == rows
 
 
