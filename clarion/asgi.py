@@ -64,6 +64,10 @@ class BodyTooSlow(Exception):
     """The body, or the next piece of a file, did not come in time."""
 
 
+class Away(Exception):
+    """The database does not say who the caller is."""
+
+
 class NoRoom(Exception):
     """The disk does not take the file."""
 
@@ -125,6 +129,9 @@ class WholeBodies:
             await refuse(scope, None if error.is_whole else receive, send, problem)
         except BodyTooSlow:
             problem = Problem(408, "body_too_slow", f"A body must be here within {self._seconds:g} s.")
+            await refuse(scope, receive, send, problem)
+        except Away:
+            problem = Problem(503, "database_unavailable", "The database does not answer; try again.")
             await refuse(scope, receive, send, problem)
         except NoRoom as error:
             log.error("no_room", error=str(error))
@@ -191,13 +198,20 @@ class WholeBodies:
                     if size > most:
                         raise BodyTooLong(is_whole=not message.get("more_body"))
                     if size > self._most_bytes and not is_known:
-                        is_known = await _may_send(scope, is_file=False)
+                        is_known = await self._look_up(scope)
                         if not is_known:
                             raise Stranger
                     if not message.get("more_body"):
                         return b"".join(parts)
         except TimeoutError:
             raise BodyTooSlow from None
+
+    async def _look_up(self, scope: Scope) -> bool:
+        """Whether the caller may send events. A database that does not say is no slowness of the caller's."""
+        try:
+            return await asyncio.wait_for(_may_send(scope, is_file=False), self._seconds / 2)
+        except TimeoutError:
+            raise Away from None
 
 
 async def _may_send(scope: Scope, *, is_file: bool) -> bool:

@@ -84,6 +84,8 @@ async def refuse(scope: Scope, rest: Receive | None, send: Send, problem: Proble
         # What is left of the body would be read as the next request.
         (b"connection", b"close"),
     ]
+    if problem.status == 503:
+        headers.append((b"retry-after", b"1"))
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": True})
     REQUESTS.labels(scope["method"] if scope["method"] in METHODS else "other", str(problem.status)).inc()

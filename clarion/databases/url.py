@@ -9,6 +9,9 @@ LOCK_SECONDS = 1
 # A frozen or cut-off worker must not hold the rows that its rescue needs: the server ends a transaction in which
 # nothing happened for this long. Ours last milliseconds, and a lease (CLARION_LEASE_SECONDS) is four times longer.
 IDLE_SECONDS = 15
+# A server that does not take a connection, or whose machine went silent, is given up after this long.
+CONNECT_SECONDS = 10
+GONE_AFTER = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": CONNECT_SECONDS * 1000}
 
 
 class BadDatabaseUrl(ValueError):
@@ -90,7 +93,7 @@ def _postgres(options: dict[str, Any]) -> dict[str, Any]:
     theirs = str(options.get("options", ""))
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "OPTIONS": {**options, "options": " ".join((theirs, *ours)).strip()},
+        "OPTIONS": {**GONE_AFTER, **options, "options": " ".join((theirs, *ours)).strip()},
     }
 
 
@@ -98,6 +101,7 @@ def _mysql(options: dict[str, Any]) -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.mysql",
         "OPTIONS": {
+            "connect_timeout": CONNECT_SECONDS,
             **options,
             "charset": "utf8mb4",
             "isolation_level": "read committed",

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -24,7 +24,16 @@ from clarion.api.problems import Unreadable
 from clarion.flows.callers import Caller, NotIdentified, WrongTenant, identify
 from clarion.flows.event_forms import Form
 from clarion.flows.events import Arrival, Outcome
-from clarion.intake.writer import Full, Parcel, Result, Unavailable, Writer, drop_connection, is_outage
+from clarion.intake.writer import (
+    MOST_WAITING_BYTES,
+    Full,
+    Parcel,
+    Result,
+    Unavailable,
+    Writer,
+    drop_connection,
+    is_outage,
+)
 from clarion.lib.logs import code_of, info_lines, mistake
 from clarion.lib.problems import MEDIA_TYPE, Problem
 from clarion.lib.time_limit import TimeLimit
@@ -35,6 +44,8 @@ log = structlog.get_logger()
 TRUSTED = 2.0
 # Credentials remembered at once; with more the oldest are forgotten.
 MOST_TRUSTED = 1_000
+# Looked up at once; each takes a millisecond or two, so the last one waits a fraction of a second.
+MOST_ASKED = 200
 # A body of so many bytes is read in less than a millisecond; a longer one would hold everybody up.
 READ_AT_ONCE = 32 * 1024
 # Who waits so long waits for a database that hangs; s.
@@ -53,6 +64,13 @@ FAILED = Reply(
 )
 
 
+class Waiting(NamedTuple):
+    """A request that waits to be told what became of its events, on its loop."""
+
+    loop: asyncio.AbstractEventLoop
+    told: "asyncio.Future[list[Outcome]]"
+
+
 class Lane:
     """Answers posted events whose body is whole, or says that somebody else has to."""
 
@@ -63,6 +81,8 @@ class Lane:
         # A thread of their own: neither a look at the keys nor a long body shall stop the loop.
         self._clerk = ThreadPoolExecutor(1, "intake-keys")
         self._reader = ThreadPoolExecutor(1, "intake-bodies")
+        # Bytes of bodies that wait for the reader.
+        self._reading = 0
         # Accepted by the writer, and not handed over yet.
         self._parcels: list[Parcel] = []
         # Lines of the log that are not written yet. Many answers leave at once, and so do their lines.
@@ -80,52 +100,22 @@ class Lane:
         """Answer a request that brings events; False, and nothing done, where that is left to Django."""
         began = time.perf_counter()
         headers: Headers = dict(scope["headers"])
-        caller = None if b"idempotency-key" in headers else await self._caller(headers)
-        if caller is None:
+        # Of a header that stands there twice it is for Django to say which one counts.
+        if b"idempotency-key" in headers or len(headers) != len(scope["headers"]):
             return False
         request_id = request_id_of(headers.get(b"x-request-id", b"").decode("latin-1"))
-        reply = await self._reply(FORMS[scope["path"].removesuffix("/")], body, headers, caller, request_id)
+        reply = await self._reply(FORMS[scope["path"].removesuffix("/")], body, headers, request_id)
+        if reply is None:
+            return False
         await _say(send, reply, request_id)
         self._note(scope["path"], reply.status, request_id, time.perf_counter() - began)
         return True
 
-    async def _caller(self, headers: Headers) -> Caller | None:
-        """Return who may send events; None: leave the request to Django."""
-        get = headers.get
-        credential = (
-            get(b"authorization", b""),
-            get(b"x-twc-tenant", b""),
-            get(b"host", b""),
-            get(b"origin", b""),
-        )
-        until, caller = self._trusted.get(credential, (0.0, None))
-        return caller if until > time.monotonic() else await self._look_up(credential)
-
-    async def _look_up(self, credential: Credential) -> Caller | None:
-        """Ask who this is, once for all who ask at the same time."""
-        asked = self._asked.get(credential)
-        if asked is None:
-            loop = asyncio.get_running_loop()
-            asked = self._asked[credential] = loop.run_in_executor(self._clerk, _identified, credential)
-            asked.add_done_callback(partial(self._remember, credential))
+    async def _reply(self, form: Form, body: bytes, headers: Headers, request_id: str) -> Reply | None:
         try:
-            with TimeLimit(PATIENCE):
-                return await asyncio.shield(asked)
-        except TimeoutError:
-            return None
-
-    def _remember(self, credential: Credential, asked: "asyncio.Future[Caller | None]") -> None:
-        del self._asked[credential]
-        self._trusted.pop(credential, None)
-        if not asked.cancelled() and asked.exception() is None and (caller := asked.result()) is not None:
-            if len(self._trusted) >= MOST_TRUSTED:
-                del self._trusted[next(iter(self._trusted))]
-            self._trusted[credential] = (time.monotonic() + TRUSTED, caller)
-
-    async def _reply(
-        self, form: Form, body: bytes, headers: Headers, caller: Caller, request_id: str
-    ) -> Reply:
-        try:
+            caller = await self._caller(headers)
+            if caller is None:
+                return None
             sent = await self._read(form, body, headers, caller)
             return reply_to(sent, await self._stored(sent, caller))
         except Unreadable as error:
@@ -138,15 +128,65 @@ class Lane:
             log.error("request_failed", request_id=request_id, **mistake(error))
             return FAILED
 
+    async def _caller(self, headers: Headers) -> Caller | None:
+        """Return who may send events; None: leave the request to Django.
+
+        :raises Unavailable, TimeoutError: the database does not say
+        """
+        get = headers.get
+        credential = (
+            get(b"authorization", b""),
+            get(b"x-twc-tenant", b""),
+            get(b"host", b""),
+            get(b"origin", b""),
+        )
+        until, caller = self._trusted.get(credential, (0.0, None))
+        left = until - time.monotonic()
+        if left > 0:
+            if left < TRUSTED / 2:
+                # Asked again in good time, so nobody with a good credential waits behind strangers.
+                self._ask(credential)
+            return caller
+        if len(self._asked) >= MOST_ASKED and credential not in self._asked:
+            raise Full
+        with TimeLimit(PATIENCE):
+            return await asyncio.shield(self._ask(credential))
+
+    def _ask(self, credential: Credential) -> "asyncio.Future[Caller | None]":
+        """Look up who this is, once for all who ask at the same time."""
+        asked = self._asked.get(credential)
+        if asked is None:
+            loop = asyncio.get_running_loop()
+            asked = self._asked[credential] = loop.run_in_executor(self._clerk, _identified, credential)
+            asked.add_done_callback(partial(self._remember, credential))
+        return asked
+
+    def _remember(self, credential: Credential, asked: "asyncio.Future[Caller | None]") -> None:
+        del self._asked[credential]
+        if asked.cancelled() or asked.exception() is not None:
+            # The database did not say: what was known holds until its time is over.
+            return
+        self._trusted.pop(credential, None)
+        if (caller := asked.result()) is not None:
+            if len(self._trusted) >= MOST_TRUSTED:
+                del self._trusted[next(iter(self._trusted))]
+            self._trusted[credential] = (time.monotonic() + TRUSTED, caller)
+
     async def _read(self, form: Form, body: bytes, headers: Headers, caller: Caller) -> Sent:
         kind = headers.get(b"content-type", b"").decode("latin-1")
         packing = headers.get(b"content-encoding", b"").decode("latin-1")
         if len(body) <= READ_AT_ONCE and not packing:
             return read_events(form, body, kind, packing, caller.tenant.zone)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._reader, read_events, form, body, kind, packing, caller.tenant.zone
-        )
+        if self._reading and self._reading + len(body) > MOST_WAITING_BYTES:
+            raise Full
+        self._reading += len(body)
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(
+                self._reader, read_events, form, body, kind, packing, caller.tenant.zone
+            )
+        finally:
+            self._reading -= len(body)
 
     async def _stored(self, sent: Sent, caller: Caller) -> list[Outcome]:
         """Return what became of the good events, once that is on the disk."""
@@ -156,7 +196,7 @@ class Lane:
         loop = asyncio.get_running_loop()
         told: asyncio.Future[list[Outcome]] = loop.create_future()
         arrivals = [Arrival(caller.tenant, draft, caller.is_test) for draft in good]
-        parcel = Parcel(arrivals, sum([len(draft.body) for draft in good]), (loop, told))
+        parcel = Parcel(arrivals, sum([len(draft.body) for draft in good]), Waiting(loop, told))
         self._writer.accept(parcel)
         if not self._parcels:
             loop.call_soon(self._hand_over)
@@ -172,8 +212,8 @@ class Lane:
     @staticmethod
     def _tell(results: Sequence[tuple[Parcel, Result]]) -> None:
         """Pass on what became of parcels: from the writer's thread to the loop, once for all of them."""
-        loop, _ = results[0][0].whom
-        loop.call_soon_threadsafe(_settle_all, [(parcel.whom[1], result) for parcel, result in results])
+        loop: asyncio.AbstractEventLoop = results[0][0].whom.loop
+        loop.call_soon_threadsafe(_settle_all, [(parcel.whom.told, result) for parcel, result in results])
 
     def _note(self, path: str, status: int, request_id: str, seconds: float) -> None:
         """Count an answer, and write it down with those that leave in the same moment."""
@@ -229,7 +269,7 @@ def _identified(credential: Credential) -> Caller | None:
             raise
         log.warning("database_unavailable", error=type(error).__name__, code=code_of(error))
         drop_connection()
-        return None
+        raise Unavailable from error
 
 
 async def _say(send: Send, reply: Reply, request_id: str) -> None:

@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
+from clarion import checks
 from clarion.api.clock import now
 from clarion.flows import events
 from clarion.flows.events import Arrival, Outcome
@@ -64,6 +65,8 @@ class Writer:
         self._thread: threading.Thread | None = None
         # After a failure: how long nobody asks the database, and until when (monotonic seconds).
         self._rest, self._rests_until = 0.0, 0.0
+        # Whether the database was seen to keep its promises.
+        self._is_safe = False
 
     def accept(self, parcel: Parcel) -> None:
         """Take a parcel that is to be stored; it will be, when it is put.
@@ -80,11 +83,12 @@ class Writer:
                 or self._bytes + parcel.size > MOST_WAITING_BYTES
             ):
                 raise Full
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="intake", daemon=True)
+                thread.start()
+                self._thread = thread
             self._events += len(parcel.arrivals)
             self._bytes += parcel.size
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
-                self._thread.start()
 
     def put(self, parcels: Iterable[Parcel]) -> None:
         """Have accepted parcels stored. Put together they are more likely to share a transaction."""
@@ -102,7 +106,11 @@ class Writer:
         while (first := kept or self._waiting.get()) is not None:
             batch = [first]
             kept = self._gather(batch)
-            self._store(batch)
+            try:
+                self._store(batch)
+            except Exception as error:
+                # Whoever waits for these is told when their patience ends; all others go on.
+                log.error("intake_failed", **mistake(error))
             with self._lock:
                 self._events -= sum(len(parcel.arrivals) for parcel in batch)
                 self._bytes -= sum(parcel.size for parcel in batch)
@@ -126,7 +134,12 @@ class Writer:
 
     def _store(self, batch: Sequence[Parcel]) -> None:
         """Store parcels in one transaction, and tell each. One that breaks it is found, and breaks no other."""
+        if time.monotonic() < self._rests_until:
+            self._tell([(parcel, Unavailable()) for parcel in batch])
+            return
         try:
+            if not self._is_safe:
+                self._look_at_promises()
             outcomes = events.append([arrival for parcel in batch for arrival in parcel.arrivals], now())
         except Exception as error:
             if is_outage(error):
@@ -141,6 +154,16 @@ class Writer:
         self._rest = 0.0
         left = iter(outcomes)
         self._tell([(parcel, list(islice(left, len(parcel.arrivals)))) for parcel in batch])
+
+    def _look_at_promises(self) -> None:
+        """Ask once whether the database keeps what is acknowledged: it may have been away when this process started.
+
+        :raises OperationalError: it would not
+        """
+        for message in checks.database_promises(None):
+            log.error("weak_database", problem=message.msg, hint=message.hint)
+            raise OperationalError(message.msg)
+        self._is_safe = True
 
     def _fail(self, batch: Sequence[Parcel], error: Exception) -> None:
         log.warning("database_unavailable", error=type(error).__name__, code=code_of(error))
