@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Length
 
 from clarion.flows import readers
@@ -24,6 +24,7 @@ from clarion.models import (
     ReaderPosition,
     Tenant,
 )
+from clarion.models.engagements import Kind
 from clarion.models.transactions import again_on_deadlock
 from clarion.settings import MOST_DAYS
 
@@ -148,19 +149,21 @@ def _logs_to_cut(group: Mapping[str, Any], before: datetime) -> QuerySet[EventHe
 
 
 def _cut(tenant: Tenant, before: datetime) -> int:
-    first = Event.objects.of(tenant).order_by("seq")
-    last = total = 0
-    for seq, received_at, size in first.values_list("seq", "received_at", Length("body"))[: _batch()]:
+    oldest = Event.objects.of(tenant).order_by("seq")
+    first = last = total = 0
+    for seq, received_at, size in oldest.values_list("seq", "received_at", Length("body"))[: _batch()]:
         total += size
         if received_at >= before or (last and total > MOST_CHARACTERS):
             break
-        last = seq
+        first, last = first or seq, seq
 
     def once() -> int:
         with transaction.atomic():
             end = min(last, _done_with(tenant))
             # Left by readers that there are no more.
             ParkedEvent.objects.of(tenant).filter(seq__lte=end).delete()
+            bought = Engagement.objects.of(tenant).filter(kind=Kind.PURCHASED, seq__range=(first, end))
+            bought.exclude(Exists(Message.objects.of(tenant).filter(pk=OuterRef("message_id")))).delete()
             return Event.objects.of(tenant).filter(seq__lte=end).delete()[0]
 
     return again_on_deadlock(once)
@@ -184,13 +187,25 @@ def _drop_messages(mailing: Mailing, now: datetime) -> int:
     held = Message.objects.of(mailing.tenant).lock(list(rows.values_list("pk", flat=True)[: _batch()]))
     ids = [row.id for row in held]
     Attempt.objects.of(mailing.tenant).filter(message__in=ids).delete()
-    Engagement.objects.of(mailing.tenant).filter(message__in=ids).delete()
+    _drop_engagements(mailing.tenant, ids)
     Message.objects.of(mailing.tenant).filter(pk__in=ids).delete()
     mailing.pruned += len(ids)
     if len(ids) < _batch():
         mailing.pruned_at = now
         log.info("mailing_pruned", mailing_id=mailing.pk, tenant=mailing.tenant.name, messages=mailing.pruned)
     return 1
+
+
+def _drop_engagements(tenant: Tenant, message_ids: list[int]) -> None:
+    """Drop what became of these messages, save purchases whose events are still there: they go with those.
+
+    A reader that is rewound comes by such an event again. It knows by this row that it was credited and counted.
+    """
+    rows = Engagement.objects.of(tenant).filter(message__in=message_ids)
+    first = Event.objects.of(tenant).order_by("seq").values_list("seq", flat=True).first()
+    if first is not None:
+        rows = rows.exclude(kind=Kind.PURCHASED, seq__gte=first)
+    rows.delete()
 
 
 def _batch() -> int:

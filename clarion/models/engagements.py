@@ -67,12 +67,13 @@ class Engagement(models.Model):
     message gets the merit. An amount too large to be a price is not kept, nor one for which a sum has no room.
     """
 
-    # Without constraints in the database, as with messages: these parents are never deleted before it.
+    # Without constraints in the database, as with messages: these two are never deleted before it.
     tenant = models.ForeignKey(Tenant, models.CASCADE, db_index=False, db_constraint=False)
     seq = models.BigIntegerField()
     mailing = models.ForeignKey(Mailing, models.CASCADE, db_index=False, db_constraint=False)
+    # Of a purchase it may be gone (`flows/retention.py`).
     message = models.ForeignKey(
-        Message, models.CASCADE, db_index=False, db_constraint=False, related_name="engagements"
+        Message, models.DO_NOTHING, db_index=False, db_constraint=False, related_name="engagements"
     )
     customer_id = models.BigIntegerField()
     kind = models.CharField(max_length=16, choices=Kind.choices)
