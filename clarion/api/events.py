@@ -85,7 +85,7 @@ def get_event(request: HttpRequest, event_id: str) -> HttpResponse:
     return response
 
 
-@router.get("/get_events/{customer_id}", auth=READS)
+@router.get("/get_events/{path:customer_id}", auth=READS)
 def get_events(request: HttpRequest, customer_id: str, filters: Query[PersonFilter]) -> HttpResponse:
     """The events about a customer, the latest first; of somebody not known, none."""
     if complaint_of_text(customer_id, 255):

@@ -25,7 +25,7 @@ class TimelinePage(Schema):
 
 
 # It keeps the name it has had in the API's description.
-@router.get("/api/v1/customers/{ref}/timeline", operation_id="clarion_api_events_get_timeline")
+@router.get("/api/v1/customers/{path:ref}/timeline", operation_id="clarion_api_events_get_timeline")
 def get_timeline(request: HttpRequest, ref: str, page: Query[TimelinePage]) -> HttpResponse:
     """All that happened to somebody: events about them and messages to them, the latest first."""
     tenant = tenant_of(request)
