@@ -168,6 +168,7 @@ def _rivals(stack: ExitStack, database: str) -> Iterator[Server]:
     port = stack.enter_context(_server(environment, *GUNICORN))
     yield Server("DRF and ORM save", port, "/drf/events", 0)
     yield Server("django-ninja and ORM create", port, "/ninja/events", 0)
+    run(environment, "-m", "bench.rivals.fastapi_events")
     fastapi = (*UVICORN, "bench.rivals.fastapi_events:app", "--workers", "2")
     yield Server(
         "FastAPI and SQLAlchemy, async", stack.enter_context(_server(environment, *fastapi)), "/events", 0

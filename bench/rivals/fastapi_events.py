@@ -1,12 +1,13 @@
 """The usual way without Django: FastAPI validates, SQLAlchemy stores by asyncpg or aiosqlite, one commit an event.
 
 As their documentation advises: a session for each request, a pool of connections, `expire_on_commit` off; uvicorn runs
-two processes. No credential, no numbers, and a repeated event is an error.
+two processes. No credential, no numbers, and a repeated event is an error. `python -m bench.rivals.fastapi_events` makes
+the table.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -68,15 +69,7 @@ if _scheme == "sqlite":
         cursor.close()
 
 
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Make the table; the first process does."""
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    yield
-
-
-app = FastAPI(lifespan=lifespan)
+app = FastAPI()
 
 
 async def session() -> AsyncIterator[AsyncSession]:
@@ -92,3 +85,14 @@ async def create(event: EventIn, session: Annotated[AsyncSession, Depends(sessio
     session.add(Event(event_id=members.pop("id"), received_at=datetime.now(UTC), **members))
     await session.commit()
     return event
+
+
+async def make_table() -> None:
+    """Make the table, before the server starts: of two processes that do so at once one may fail."""
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    await engine.dispose()
+
+
+if __name__ == "__main__":
+    asyncio.run(make_table())

@@ -17,6 +17,7 @@ from clarion.api import (
     previews,
     problems,
     test_sends,
+    timelines,
 )
 from clarion.api.wire import StrictJson
 
@@ -45,6 +46,7 @@ def build() -> NinjaAPI:
         test_sends,
         messages,
         events,
+        timelines,
         consents,
     ):
         api.add_router("", resource.router)

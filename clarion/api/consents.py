@@ -17,7 +17,7 @@ from clarion.models.consents import LedgerRow
 router = Router(auth=Requires("customers"), tags=["consents"])
 
 
-@router.get("/api/v1/customers/{ref}/consents")
+@router.get("/api/v1/customers/{path:ref}/consents")
 def get_consents(request: HttpRequest, ref: str, page: Query[Page]) -> dict[str, Any]:
     """What holds now for somebody, channel by channel and class by class, and all they ever said, in its order.
 

@@ -1,24 +1,21 @@
-"""Events that are read: the log of a tenant, one event, those of a customer, and a customer's whole timeline."""
+"""Events that are read: the log of a tenant, one event, and those of a customer."""
 
-import re
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import timedelta
+from typing import Any
 
-import msgspec
-from django.db.models import Count, Min
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Query, Schema
 from pydantic import Field
 
 from clarion.api import event_posts
 from clarion.api.auth import Requires
-from clarion.api.faces import message
 from clarion.api.problems import Unreadable
+from clarion.api.told import Told, answer, place_of, told
 from clarion.api.wire import DEFAULT_LIMIT, LARGEST_ID, MOST, Search, Time, link_next, tenant_of
 from clarion.flows import events
 from clarion.lib.comparable import complaint_of_text, fold
 from clarion.lib.times import wire_time
-from clarion.models import Customer, Engagement, Event, Message, Tenant
+from clarion.models import Event
 from clarion.models.events import Events
 
 # The same router: both files serve /api/v1/events.
@@ -28,10 +25,6 @@ READS = Requires("events:read")
 KEY = "key."
 # Key attributes are not looked up by an index: without another limit, all that came within a month at most is read.
 LONGEST_SPAN = timedelta(days=31)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PLACE = re.compile(r"(-?[0-9]{1,18})\.([01])\.([0-9]{1,19})")
-# At one moment events stand before messages: what somebody did comes of what they were sent.
-MESSAGE, EVENT = 0, 1
 
 
 class LogFilter(Schema):
@@ -61,40 +54,6 @@ class PersonFilter(Schema):
     cursor: Search | None = None
 
 
-class TimelinePage(Schema):
-    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MOST)
-    cursor: Search | None = None
-
-
-class Place(NamedTuple):
-    """Where something stands in a list that goes by time, the latest first."""
-
-    at: datetime
-    kind: int
-    number: int
-
-    def __str__(self) -> str:
-        return f"{(self.at - _EPOCH) // timedelta(microseconds=1)}.{self.kind}.{self.number}"
-
-
-class Told(NamedTuple):
-    """An event as it is given back. A model's instance, and its JSON read and written again, took half of an answer."""
-
-    seq: int
-    happened_at: datetime
-    received_at: datetime
-    is_flawed: bool
-    body: str
-
-    @property
-    def document(self) -> msgspec.Raw:
-        return msgspec.Raw(self.body.encode())
-
-    @property
-    def place(self) -> Place:
-        return Place(self.happened_at, EVENT, self.seq)
-
-
 @router.get("/api/v1/events", auth=READS)
 def list_events(request: HttpRequest, filters: Query[LogFilter]) -> HttpResponse:
     """The log. Each entry has its number, when it came, and the event as it was told."""
@@ -103,13 +62,13 @@ def list_events(request: HttpRequest, filters: Query[LogFilter]) -> HttpResponse
     rows = _filtered(request, filters, place)
     if place is None and filters.cursor is not None:
         rows = rows.filter(seq__lt=filters.cursor)
-    found = _told(rows.order_by("-seq" if place is None else "seq"), filters.limit + 1)
+    found = told(rows.order_by("-seq" if place is None else "seq"), filters.limit + 1)
     if place is not None:
         # Asked again: what was cut off while it was read would seem never to have been.
         events.read_log(tenant_of(request), place)
     shown = found[: filters.limit]
     following = str(shown[-1].seq) if len(found) > filters.limit else None
-    return _answer({"data": [_entry(row) for row in shown], "next": following})
+    return answer({"data": [_entry(row) for row in shown], "next": following})
 
 
 @router.get("/api/v1/events/{path:event_id}", auth=READS)
@@ -117,20 +76,20 @@ def get_event(request: HttpRequest, event_id: str) -> HttpResponse:
     """One event, as it was told. Its number and when it came are in the headers."""
     if complaint_of_text(event_id, 255):
         raise Http404
-    found = _told(Event.objects.of(tenant_of(request)).filter(event_id=event_id), 1)
+    found = told(Event.objects.of(tenant_of(request)).filter(event_id=event_id), 1)
     if not found:
         raise Http404
-    response = _answer(found[0].document)
+    response = answer(found[0].document)
     response.headers["Clarion-Seq"] = str(found[0].seq)
     response.headers["Clarion-Received"] = wire_time(found[0].received_at)
     return response
 
 
-@router.get("/get_events/{customer_id}", auth=READS)
+@router.get("/get_events/{path:customer_id}", auth=READS)
 def get_events(request: HttpRequest, customer_id: str, filters: Query[PersonFilter]) -> HttpResponse:
     """The events about a customer, the latest first; of somebody not known, none."""
     if complaint_of_text(customer_id, 255):
-        return _answer([])
+        return answer([])
     rows = events.of_customer(tenant_of(request), customer_id)
     if filters.event_type is not None:
         rows = rows.filter(kind__in=_spellings(filters.event_type))
@@ -139,58 +98,14 @@ def get_events(request: HttpRequest, customer_id: str, filters: Query[PersonFilt
     if filters.until is not None:
         rows = rows.filter(happened_at__lt=filters.until)
     if filters.cursor is not None:
-        place = _place(filters.cursor)
+        place = place_of(filters.cursor)
         rows = rows.before(place.at, place.number)
-    found = _told(rows, filters.limit + 1)
+    found = told(rows, filters.limit + 1)
     shown = found[: filters.limit]
-    response = _answer([row.document for row in shown])
+    response = answer([row.document for row in shown])
     if len(found) > filters.limit:
         link_next(request, response, str(shown[-1].place))
     return response
-
-
-@router.get("/api/v1/customers/{ref}/timeline", auth=Requires("customers"), tags=["clients"])
-def get_timeline(request: HttpRequest, ref: str, page: Query[TimelinePage]) -> HttpResponse:
-    """All that happened to somebody: events about them and messages to them, the latest first."""
-    tenant = tenant_of(request)
-    if complaint_of_text(ref, 255):
-        raise Http404
-    customer = events.find_customer(tenant, ref)
-    told = Event.objects.of(tenant).of_customer(events.refs_of(tenant, ref, customer))
-    sent = Message.objects.of(tenant).without_tests().filter(customer_id=_number(ref, customer))
-    if customer is None and not told.exists() and not sent.exists():
-        raise Http404
-    if page.cursor is not None:
-        place = _place(page.cursor)
-        told = told.before(place.at, place.number if place.kind == EVENT else 0)
-        sent = sent.made_before(place.at, place.number if place.kind == MESSAGE else LARGEST_ID)
-    lines: list[tuple[Place, dict[str, Any]]] = [
-        (row.place, {"event": row.document}) for row in _told(told, page.limit + 1)
-    ]
-    messages = list(sent.select_related("mailing").order_by("-created_at", "-id")[: page.limit + 1])
-    happened = _engagements(tenant, messages)
-    for each in messages:
-        shown_line = {"message": message(each), "engagements": happened[each.pk]}
-        lines.append((Place(each.created_at, MESSAGE, each.pk), shown_line))
-    lines.sort(key=lambda line: line[0], reverse=True)
-    shown = lines[: page.limit]
-    following = str(shown[-1][0]) if len(lines) > page.limit else None
-    return _answer(
-        {"data": [{"at": wire_time(place.at), **what} for place, what in shown], "next": following}
-    )
-
-
-def _engagements(tenant: Tenant, messages: list[Message]) -> dict[int, list[dict[str, Any]]]:
-    """Return how often each of these messages was opened and so on, and when first; machines apart."""
-    found: dict[int, list[dict[str, Any]]] = {each.pk: [] for each in messages}
-    rows = Engagement.objects.of(tenant).filter(message_id__in=found)
-    grouped = rows.values_list("message_id", "kind", "is_machine").annotate(
-        times=Count("id"), first=Min("at")
-    )
-    grouped = grouped.order_by("first", "kind", "is_machine")
-    for pk, kind, by_machine, times, first in grouped:
-        found[pk].append({"what": kind, "machine": by_machine, "times": times, "first": wire_time(first)})
-    return found
 
 
 def _filtered(request: HttpRequest, filters: LogFilter, place: int | None) -> Events:
@@ -237,31 +152,6 @@ def _spellings(kind: str) -> list[str]:
     return [kind.upper(), kind.lower()]
 
 
-def _number(ref: str, customer: Customer | None) -> int:
-    """Return the id under which messages went to somebody; a deleted customer's messages are still found."""
-    if customer is not None:
-        return int(customer.pk)
-    return int(ref) if ref.isascii() and ref.isdigit() and len(ref) < len(str(LARGEST_ID)) else 0
-
-
-def _told(rows: Events, most: int) -> list[Told]:
-    return [Told._make(row) for row in rows.values_list(*Told._fields)[:most]]
-
-
 def _entry(row: Told) -> dict[str, Any]:
     shown: dict[str, Any] = {"seq": row.seq, "received": wire_time(row.received_at), "event": row.document}
     return shown | ({"flawed": True} if row.is_flawed else {})
-
-
-def _answer(document: Any) -> HttpResponse:
-    return HttpResponse(msgspec.json.encode(document), content_type=event_posts.MEDIA_TYPE)
-
-
-def _place(cursor: str) -> Place:
-    found = _PLACE.fullmatch(cursor)
-    try:
-        if found and int(found[3]) <= LARGEST_ID:
-            return Place(_EPOCH + timedelta(microseconds=int(found[1])), int(found[2]), int(found[3]))
-    except OverflowError:
-        pass
-    raise Unreadable(400, "refused", "This is no cursor of this list.", "cursor")

@@ -118,12 +118,14 @@ def _append_of(tenant: Tenant, batch: Sequence[Arrival], now: datetime) -> list[
             Outcome(STORED, seq, arrival.draft.body)
             for seq, arrival in zip(numbers.values(), arrivals, strict=True)
         ]
-    known = _stored(tenant, [each for each in first if each not in numbers])
-    unlucky = [place for each, place in first.items() if each in known and arrivals[place].draft.is_made]
+    stored = _stored(tenant, [each for each in first if each not in numbers])
+    unlucky = [place for each, place in first.items() if each in stored and arrivals[place].draft.is_made]
     again = [_renamed(arrivals[place]) for place in unlucky]
     others = dict(zip(unlucky, _append_of(tenant, again, now), strict=True)) if again else {}
+    new = {first[event_id] for event_id in numbers}
+    stored |= {each: (seq, arrivals[first[each]].draft.body) for each, seq in numbers.items()}
     return [
-        others.get(place) or _outcome(place, arrival.draft, first, numbers, known, arrivals)
+        others.get(place) or _outcome(arrival.draft, *stored[arrival.draft.event_id], is_new=place in new)
         for place, arrival in enumerate(arrivals)
     ]
 
@@ -132,20 +134,10 @@ def _renamed(arrival: Arrival) -> Arrival:
     return msgspec.structs.replace(arrival, draft=new_id(arrival.draft))
 
 
-def _outcome(
-    place: int,
-    draft: Draft,
-    first: dict[str, int],
-    numbers: dict[str, int],
-    known: dict[str, tuple[int, str]],
-    arrivals: Sequence[Arrival],
-) -> Outcome:
-    if first[draft.event_id] == place and draft.event_id in numbers:
-        return Outcome(STORED, numbers[draft.event_id], draft.body)
-    if draft.event_id in numbers:
-        seq, body = numbers[draft.event_id], arrivals[first[draft.event_id]].draft.body
-    else:
-        seq, body = known[draft.event_id]
+def _outcome(draft: Draft, seq: int, body: str, *, is_new: bool) -> Outcome:
+    """Return what became of a draft. `seq` and `body` are of the event that has its id; `is_new`: it is that one."""
+    if is_new:
+        return Outcome(STORED, seq, body)
     return Outcome(KNOWN if is_same(json.loads(body), draft.document) else CONFLICT, seq, body)
 
 

@@ -26,8 +26,9 @@ _KINDS = {
 }
 # What readers of the log that follow mails ask for.
 KINDS = tuple(_KINDS)
-# No purchase costs more, in any currency; a mistyped one must not make a mailing's sum overflow its 64 bits.
-_LARGEST_PRICE = 10**11
+# No purchase costs more: in the currencies with the smallest units a large order has ten digits. A mistyped one must
+# not fill up the sum of its mailing.
+LARGEST_PRICE = 10**11
 # How providers call a bounce that may pass. SES: Transient, Undetermined. Postmark: SoftBounce, Transient. Mailgun:
 # temporary. SendGrid: blocked, deferred. A bounce that says nothing of its kind is a hard one: those who tell them
 # apart do say so, and writing on to an address that is gone costs the sender its name.
@@ -115,4 +116,4 @@ def _first(members: Mapping[str, Any], names: Sequence[str]) -> object:
 
 def _amount(value: Any) -> int | None:
     amount = Decimal(str(value))
-    return None if amount > _LARGEST_PRICE else int((amount * MONEY_PARTS).to_integral_value())
+    return None if amount > LARGEST_PRICE else int((amount * MONEY_PARTS).to_integral_value())

@@ -1,10 +1,8 @@
 """Forget what has served its time, in small batches that hold nobody up."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
-from clarion.flows.retention import in_groups
+from clarion.flows.retention import kept_by_tenants
 from clarion.models import FilePart, IdempotencyRecord, Refusal, StoredFile, Worker
 
 BATCH = 500
@@ -20,14 +18,18 @@ PARTS = 16
 
 def prune_due(now: datetime) -> int:
     """Drop one batch each of answers kept for repeated requests, of files and of dead workers; return how many rows."""
-    dropped = sum(_drop_answers(group, before) for group, before in in_groups("keep_answers_hours", now))
+    dropped = sum(_drop_answers(own, before) for own, before in kept_by_tenants("keep_answers_hours", now))
     workers = Worker.objects.filter(ended_at__lt=now - WORKERS_KEPT).values_list("pk", flat=True)[:BATCH]
     gone, _ = Worker.objects.filter(pk__in=list(workers)).delete()
     return dropped + gone + _drop_file(now)
 
 
-def _drop_answers(group: Mapping[str, Any], before: datetime) -> int:
-    rows = IdempotencyRecord.objects.filter(**group).outdated(before).order_by("created_at")
+def _drop_answers(own: int | None, before: datetime) -> int:
+    rows = (
+        IdempotencyRecord.objects.filter(tenant__keep_answers_hours=own)
+        .outdated(before)
+        .order_by("created_at")
+    )
     answers = list(rows.values_list("pk", flat=True)[:BATCH])
     return IdempotencyRecord.objects.filter(pk__in=answers).delete()[0]
 

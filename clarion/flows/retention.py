@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Length
 
 from clarion.flows import readers
@@ -24,6 +24,7 @@ from clarion.models import (
     ReaderPosition,
     Tenant,
 )
+from clarion.models.engagements import Kind
 from clarion.models.transactions import again_on_deadlock
 from clarion.settings import MOST_DAYS
 
@@ -56,8 +57,7 @@ class BadRetention(ValueError):
 
 def kept(tenant: Tenant, what: str) -> int:
     """Return for how many units this tenant's rows are kept; 0 for ever."""
-    own: int | None = getattr(tenant, what)
-    return int(getattr(settings.CLARION, what)) if own is None else own
+    return _amount(what, getattr(tenant, what))
 
 
 def keep(tenant: Tenant, changes: Mapping[str, int | None]) -> None:
@@ -79,16 +79,18 @@ def keep(tenant: Tenant, changes: Mapping[str, int | None]) -> None:
 
 def served_before(tenant: Tenant, what: str, now: datetime) -> datetime | None:
     """Return before which moment this tenant's rows have served their time; None where they are kept for ever."""
-    amount = kept(tenant, what)
-    return now - amount * UNITS[what] if amount else None
+    return _outdated_before(what, getattr(tenant, what), now)
 
 
-def in_groups(what: str, now: datetime, *, of: str = "tenant__") -> Iterator[tuple[dict[str, Any], datetime]]:
-    """Give the tenants by how long they keep something: a filter that finds them, and before when it is outdated."""
-    for amount in Tenant.objects.order_by(what).values_list(what, flat=True).distinct():
-        before = served_before(Tenant(**{what: amount}), what, now)
+def kept_by_tenants(what: str, now: datetime) -> Iterator[tuple[int | None, datetime]]:
+    """Give every time that tenants have set for something, as it stands in their rows, and before when it is over.
+
+    Without those that keep it for ever.
+    """
+    for own in Tenant.objects.order_by(what).values_list(what, flat=True).distinct():
+        before = _outdated_before(what, own, now)
         if before is not None:
-            yield {f"{of}{what}": amount}, before
+            yield own, before
 
 
 def prune_events(now: datetime) -> int:
@@ -97,8 +99,8 @@ def prune_events(now: datetime) -> int:
     Never what a reader has not read, nor what it has parked: that can be given to it again.
     """
     dropped = 0
-    for group, before in in_groups("keep_events_days", now):
-        for head in _logs_to_cut(group, before).select_related("tenant")[:LOGS]:
+    for own, before in kept_by_tenants("keep_events_days", now):
+        for head in _logs_to_cut(own, before).select_related("tenant")[:LOGS]:
             dropped += _cut(head.tenant, before)
             if dropped >= _batch():
                 break
@@ -111,8 +113,9 @@ def prune_messages(now: datetime) -> int:
     The mailing remembers how many there were, and its counts stay as they are.
     """
     done = 0
-    for group, before in in_groups("keep_messages_days", now):
-        due = Mailing.objects.filter(**group).to_prune(before).order_by("finished_at", "id")
+    for own, before in kept_by_tenants("keep_messages_days", now):
+        rows = Mailing.objects.filter(tenant__keep_messages_days=own)
+        due = rows.to_prune(before).order_by("finished_at", "id")
         done += sum(each(due, _drop_messages, now, most=1))
     return done
 
@@ -120,9 +123,9 @@ def prune_messages(now: datetime) -> int:
 def prune_attempts(now: datetime) -> int:
     """Drop the next batch of tries that are too old; return how many."""
     dropped = 0
-    for group, before in in_groups("keep_attempts_days", now, of=""):
+    for own, before in kept_by_tenants("keep_attempts_days", now):
         oldest = Attempt.objects.filter(tenant=OuterRef("pk")).order_by("ended_at").values("ended_at")[:1]
-        tenants = Tenant.objects.filter(**group).annotate(oldest=Subquery(oldest))
+        tenants = Tenant.objects.filter(keep_attempts_days=own).annotate(oldest=Subquery(oldest))
         for tenant in tenants.filter(oldest__lt=before).order_by("oldest")[:1]:
             rows = Attempt.objects.of(tenant).filter(ended_at__lt=before).order_by("ended_at")
             ids = list(rows.values_list("pk", flat=True)[: _batch()])
@@ -130,10 +133,20 @@ def prune_attempts(now: datetime) -> int:
     return dropped
 
 
-def _logs_to_cut(group: Mapping[str, Any], before: datetime) -> QuerySet[EventHead]:
+def _amount(what: str, own: int | None) -> int:
+    """Return for how many units something is kept by tenants with this in their row: None as the installation has it."""
+    return int(getattr(settings.CLARION, what)) if own is None else own
+
+
+def _outdated_before(what: str, own: int | None, now: datetime) -> datetime | None:
+    amount = _amount(what, own)
+    return now - amount * UNITS[what] if amount else None
+
+
+def _logs_to_cut(own: int | None, before: datetime) -> QuerySet[EventHead]:
     """Return the heads of logs whose first event is too old and has been read by everybody."""
     events = Event.objects.filter(tenant=OuterRef("tenant")).order_by("seq")
-    heads: QuerySet[Any] = EventHead.objects.filter(**group).annotate(
+    heads: QuerySet[Any] = EventHead.objects.filter(tenant__keep_events_days=own).annotate(
         first=Subquery(events.values("seq")[:1]), oldest=Subquery(events.values("received_at")[:1])
     )
     heads = heads.filter(oldest__lt=before)
@@ -148,19 +161,21 @@ def _logs_to_cut(group: Mapping[str, Any], before: datetime) -> QuerySet[EventHe
 
 
 def _cut(tenant: Tenant, before: datetime) -> int:
-    first = Event.objects.of(tenant).order_by("seq")
-    last = total = 0
-    for seq, received_at, size in first.values_list("seq", "received_at", Length("body"))[: _batch()]:
+    oldest = Event.objects.of(tenant).order_by("seq")
+    first = last = total = 0
+    for seq, received_at, size in oldest.values_list("seq", "received_at", Length("body"))[: _batch()]:
         total += size
         if received_at >= before or (last and total > MOST_CHARACTERS):
             break
-        last = seq
+        first, last = first or seq, seq
 
     def once() -> int:
         with transaction.atomic():
             end = min(last, _done_with(tenant))
             # Left by readers that there are no more.
             ParkedEvent.objects.of(tenant).filter(seq__lte=end).delete()
+            bought = Engagement.objects.of(tenant).filter(kind=Kind.PURCHASED, seq__range=(first, end))
+            bought.exclude(Exists(Message.objects.of(tenant).filter(pk=OuterRef("message_id")))).delete()
             return Event.objects.of(tenant).filter(seq__lte=end).delete()[0]
 
     return again_on_deadlock(once)
@@ -184,13 +199,25 @@ def _drop_messages(mailing: Mailing, now: datetime) -> int:
     held = Message.objects.of(mailing.tenant).lock(list(rows.values_list("pk", flat=True)[: _batch()]))
     ids = [row.id for row in held]
     Attempt.objects.of(mailing.tenant).filter(message__in=ids).delete()
-    Engagement.objects.of(mailing.tenant).filter(message__in=ids).delete()
+    _drop_engagements(mailing.tenant, ids)
     Message.objects.of(mailing.tenant).filter(pk__in=ids).delete()
     mailing.pruned += len(ids)
     if len(ids) < _batch():
         mailing.pruned_at = now
         log.info("mailing_pruned", mailing_id=mailing.pk, tenant=mailing.tenant.name, messages=mailing.pruned)
     return 1
+
+
+def _drop_engagements(tenant: Tenant, message_ids: list[int]) -> None:
+    """Drop what became of these messages, save purchases whose events are still there: they go with those.
+
+    A reader that is rewound comes by such an event again. It knows by this row that it was credited and counted.
+    """
+    rows = Engagement.objects.of(tenant).filter(message__in=message_ids)
+    first = Event.objects.of(tenant).order_by("seq").values_list("seq", flat=True).first()
+    if first is not None:
+        rows = rows.exclude(kind=Kind.PURCHASED, seq__gte=first)
+    rows.delete()
 
 
 def _batch() -> int:

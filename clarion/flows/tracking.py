@@ -6,6 +6,7 @@ nothing may be sent to any more, and what it earned.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -117,7 +118,8 @@ def _keep(tenant: Tenant, told: Sequence[Told], mails: Mapping[int, Mail]) -> Co
         if kind == Kind.DELIVERED:
             delivered[message_id] = first
     rows: list[Values] = []
-    for each in told:
+    bought = {each.seq: mails[each.seq].mailing_id for each in told if each.kind == Kind.PURCHASED}
+    for each in _with_room(tenant, told, bought):
         mail = mails[each.seq]
         if each.kind == Kind.DELIVERED:
             delivered[mail.id] = min(each.at, delivered.get(mail.id, each.at))
@@ -153,7 +155,8 @@ def _credit(tenant: Tenant, told: Sequence[Told], people: Mapping[str, Customer]
     if not purchases:
         return shifts
     credited = credit(tenant, purchases, people)
-    for each in purchases:
+    bought = {seq: found.mailing_id for seq, found in credited.items()}
+    for each in _with_room(tenant, purchases, bought):
         if (found := credited.get(each.seq)) is not None:
             owner = (found.mailing_id, found.message_id, found.customer_id)
             rows.append(_row(tenant, each, owner, found.credit))
@@ -161,6 +164,19 @@ def _credit(tenant: Tenant, told: Sequence[Told], people: Mapping[str, Customer]
     if rows:
         insert_rows(Engagement, _COLUMNS, rows)
     return shifts
+
+
+def _with_room(tenant: Tenant, told: Sequence[Told], bought: Mapping[int, int]) -> Sequence[Told]:
+    """Return what was told, without amounts for which the sum has no room: no sum overflows, and rows and sums agree.
+
+    `bought`: the mailing of each purchase, by the event's number.
+    """
+    full = EngagementCount.objects.of(tenant).full(set(bought.values())) if bought else set()
+    if not full:
+        return told
+    return [
+        replace(each, amount=None) if (bought.get(each.seq), each.currency) in full else each for each in told
+    ]
 
 
 def _row(

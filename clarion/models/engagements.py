@@ -15,6 +15,9 @@ from clarion.models.tenants import Tenant, TenantRows
 # Money is kept in ten-thousandths of its unit, as a whole number: no currency of ISO 4217 has smaller parts, and
 # SQLite has no decimals, and would make binary fractions of them.
 MONEY_PARTS = 10_000
+# A mailing whose purchases come to so much of these parts (100,000,000,000,000 of a currency) is full. Sums have 64
+# bits, and the rest of them, 8e18, has room for what one more slice of the log may add before that is seen.
+FULL_SUM = 10**18
 
 
 class Kind(models.TextChoices):
@@ -61,15 +64,16 @@ class Engagement(models.Model):
 
     `customer_id` is whom the message went to, `at` the event's own time. `is_machine`: nobody did it, a program
     looked. `link` is what was clicked; `amount` (ten-thousandths) and `currency` what was paid, `credit` why the
-    message gets the merit. An amount too large to be a price is not kept.
+    message gets the merit. An amount too large to be a price is not kept, nor one for which a sum has no room.
     """
 
-    # Without constraints in the database, as with messages: these parents are never deleted before it.
+    # Without constraints in the database, as with messages: these two are never deleted before it.
     tenant = models.ForeignKey(Tenant, models.CASCADE, db_index=False, db_constraint=False)
     seq = models.BigIntegerField()
     mailing = models.ForeignKey(Mailing, models.CASCADE, db_index=False, db_constraint=False)
+    # Of a purchase it may be gone (`flows/retention.py`).
     message = models.ForeignKey(
-        Message, models.CASCADE, db_index=False, db_constraint=False, related_name="engagements"
+        Message, models.DO_NOTHING, db_index=False, db_constraint=False, related_name="engagements"
     )
     customer_id = models.BigIntegerField()
     kind = models.CharField(max_length=16, choices=Kind.choices)
@@ -119,6 +123,11 @@ class EngagementCounts(TenantRows["EngagementCount"]):
         rows = [(*key, by) for key, by in sorted(shifts.items()) if by]
         if rows:
             add_to_counts(EngagementCount, ("mailing_id", "what", "currency", "tenant_id"), rows)
+
+    def full(self, mailing_ids: Collection[int]) -> set[tuple[int, str]]:
+        """Those of these mailings, with the currency, whose sum of purchases has no room for more."""
+        rows = self.filter(mailing_id__in=mailing_ids, what=REVENUE, count__gte=FULL_SUM)
+        return set(rows.values_list("mailing_id", "currency"))
 
 
 class EngagementCount(models.Model):

@@ -48,6 +48,15 @@ def test_history_and_what_holds_now(api: Client, tenant: Tenant, clock: Clock) -
     assert consents(api, customer.pk) == answer
 
 
+def test_a_reference_may_hold_a_slash(api: Client, tenant: Tenant, clock: Clock) -> None:
+    make_customer(tenant, external_id="a/b")
+    tell(tenant, "email_unsubscribe", "a/b", clock())
+
+    assert [line["verdict"] for line in consents(api, "a%2Fb")["data"]] == ["opt_out"]
+    assert consents(api, "a/b") == consents(api, "a%2Fb")
+    assert api.get("/api/v1/customers/a%2Fc/consents").status_code == 404
+
+
 def test_a_closed_address_is_closed_to_every_class(api: Client, tenant: Tenant, clock: Clock) -> None:
     (message,) = sent_to(due_messages(tenant, clock), clock)
     tell(tenant, "email_bounce", message.customer_id, clock(), email_id=message.pk)

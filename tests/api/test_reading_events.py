@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.test import Client
@@ -220,6 +221,22 @@ def test_a_timeline_of_nobody_is_not_found(api: Client, tenant: Tenant) -> None:
     refusal(api.get("/api/v1/customers/c-1/timeline"), 404)
     opened(api, customer_id="c-1")
     assert len(api.get("/api/v1/customers/c-1/timeline").json()["data"]) == 1
+
+
+@pytest.mark.parametrize("ref", ["a/b", "a//timeline", "/a/consents/b", "a/timeline/consents"])
+def test_a_customer_whose_reference_holds_slashes_is_found(api: Client, ref: str) -> None:
+    told = [opened(api, customer_id=ref, timestamp=f"2023-10-{day}") for day in (12, 11)]
+    opened(api, customer_id="a")
+
+    for written in (ref, quote(ref, safe="")):
+        assert api.get(f"/get_events/{written}").json() == told
+        lines = api.get(f"/api/v1/customers/{written}/timeline").json()["data"]
+        assert [line["event"] for line in lines] == told
+    first = api.get(f"/get_events/{quote(ref, safe='')}?limit=1")
+    following = first.headers["Link"].partition(">")[0].removeprefix("<")
+    assert first.json() + api.get(following).json() == told
+    assert api.get("/get_events/a%2Fc").json() == []
+    refusal(api.get("/api/v1/customers/a%2Fc/timeline"), 404)
 
 
 def test_events_belong_to_one_tenant(api: Client, other_tenant: Tenant) -> None:
