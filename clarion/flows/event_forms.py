@@ -114,7 +114,7 @@ def entity_event(sent: Any, zone: tzinfo) -> Draft:
 def new_id(draft: Draft) -> Draft:
     """Return the event under another made id: the first one was taken."""
     document = {**draft.document, "id": _made_id(draft.is_mail)}
-    return msgspec.structs.replace(draft, document=document, body=_json(document))
+    return msgspec.structs.replace(draft, document=document, body=msgspec.json.encode(document).decode())
 
 
 def is_same(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
@@ -132,19 +132,16 @@ def _draft(
 ) -> Draft:
     is_made = members.get("id") is None
     document = {**members, "id": _made_id(is_mail) if is_made else members["id"]}
-    body = _json(document)
-    if len(body) > LARGEST_EVENT:
+    packed = msgspec.json.encode(document)
+    if len(packed) > LARGEST_EVENT:
         raise BadEvent([TOO_LONG])
+    body = packed.decode()
     return Draft(document, body, is_made, happened_at, customer_ref, flaws, is_mail)
 
 
 def _made_id(is_mail: bool) -> int | str:
     """Return an id nobody has: mail events have whole numbers, entities' have 128 random bits."""
     return _ids.randrange(1, _MADE_IDS) if is_mail else f"{_ids.getrandbits(128):032x}"
-
-
-def _json(document: Mapping[str, Any]) -> str:
-    return msgspec.json.encode(document).decode()
 
 
 TOO_LONG: FieldError = {"loc": [], "msg": f"An event may have {LARGEST_EVENT} bytes."}

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection, transaction
 
 from clarion.flows import event_forms, events
-from clarion.flows.event_forms import entity_event
+from clarion.flows.event_forms import LARGEST_EVENT, BadEvent, entity_event
 from clarion.flows.events import CONFLICT, KNOWN, STORED, Arrival
 from clarion.models import Event, EventHead, Tenant, appending
 from tests.conftest import Clock
@@ -106,6 +106,14 @@ def test_a_batch_too_long_for_one_statement_is_still_one(
     batch = [arrival(tenant, id=n, text="x" * (400 if n == 4 else 1)) for n in range(10)]
 
     assert [outcome.seq for outcome in events.append(batch, clock())] == list(range(1, 11))
+
+
+def test_an_event_is_as_long_as_its_bytes() -> None:
+    sent = {"event_type": "PRODUCT", "id": 1, "text": "ж" * (LARGEST_EVENT // 2 - 30)}
+
+    assert len(entity_event(sent, UTC).body.encode()) <= LARGEST_EVENT
+    with pytest.raises(BadEvent):
+        entity_event({**sent, "text": sent["text"] + "ж" * 30}, UTC)
 
 
 @pytest.mark.django_db
