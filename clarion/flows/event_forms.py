@@ -27,7 +27,7 @@ from clarion.models.attributes import facts_of
 
 # One event as JSON, bytes (the HTTP contract).
 LARGEST_EVENT = 1024 * 1024
-# Members of an event that are ids: 1112 and "1112" are one.
+# Members of an event that are ids: 1112 and "1112" are one. So are those of its payload that say whom it is about.
 IDS = ("id", "customer_id", "email_id", "product_id", "entity_id")
 # Every whole number up to here is exact in a double, so a made id survives any program that reads JSON.
 _MADE_IDS = 2**53
@@ -185,5 +185,17 @@ def _texts(keys: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _compared(document: Mapping[str, Any]) -> bytes:
-    ids = {name: str(document[name]) for name in IDS if document.get(name) is not None}
-    return msgspec.json.encode({**document, **ids}, order="sorted")
+    found = _with_ids(document, IDS)
+    if isinstance(payload := found.get("event_payload"), dict):
+        found["event_payload"] = payload = _with_ids(payload, ("entity_id",))
+        if isinstance(keys := payload.get("key_attributes"), dict):
+            payload["key_attributes"] = _with_ids(keys, ("customer_id",))
+    return msgspec.json.encode(found, order="sorted")
+
+
+def _with_ids(members: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return the members with these as texts, where they are whole numbers."""
+    return {
+        **members,
+        **{name: str(members[name]) for name in names if type(members.get(name)) is int},
+    }

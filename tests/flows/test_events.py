@@ -51,6 +51,17 @@ def test_known_ids_take_no_number(tenant: Tenant, clock: Clock) -> None:
 
 
 @pytest.mark.django_db
+def test_an_id_is_the_same_as_a_number_and_as_a_text(tenant: Tenant, clock: Clock) -> None:
+    def about(ref: object, other: object) -> Arrival:
+        payload = {"entity_id": ref, "key_attributes": {"customer_id": ref, "size": other}}
+        return arrival(tenant, id="a", entity_id=ref, event_payload=payload)
+
+    batch = [about(1112, 5), about("1112", 5), about("1112", "5"), about("1113", 5)]
+
+    assert kinds(batch, clock) == [STORED, KNOWN, CONFLICT, CONFLICT]
+
+
+@pytest.mark.django_db
 def test_a_batch_of_only_known_ids_changes_nothing(tenant: Tenant, clock: Clock) -> None:
     batch = [arrival(tenant, id="a"), arrival(tenant, id="a")]
 
