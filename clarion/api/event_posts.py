@@ -34,6 +34,9 @@ FORMS: dict[str, Form] = {
 # In one request (the HTTP contract).
 MOST_EVENTS = 10_000
 MOST_BYTES: int = settings.MOST_EVENT_BYTES
+# What is wrong is told of the events in a batch up to this, bytes of JSON: some 5,000 events with one error each. Of
+# those behind it, only that they were refused.
+MOST_TOLD = 1024 * 1024
 LINES = frozenset({bundles.LINES, "application/ndjson", "application/jsonl"})
 KINDS = frozenset({"", bundles.JSON}) | LINES
 
@@ -165,7 +168,10 @@ def _unpacked(body: bytes, packing: str) -> bytes:
 
 
 def _too_long() -> Unreadable:
-    sentence = f"An event may have {LARGEST_EVENT} bytes, a body {MOST_EVENTS} events and {MOST_BYTES} bytes."
+    sentence = (
+        f"An event may have {LARGEST_EVENT} bytes, a body {MOST_EVENTS} events, {MOST_BYTES} bytes, and "
+        f"{bundles.MOST_IN_ALL} members and elements."
+    )
     return Unreadable(413, "body_too_long", sentence)
 
 
@@ -179,26 +185,35 @@ def _drafted(form: Form, thing: Any, zone: tzinfo) -> Draft | BadEvent:
 def _tally(sent: Sent, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     left = iter(outcomes)
     counts = {STORED: 0, KNOWN: 0}
-    errors: list[dict[str, Any]] = []
+    errors: list[msgspec.Raw] = []
+    told = 0
     for index, draft in enumerate(sent.drafts):
         problem: Problem | None = None
         if isinstance(draft, BadEvent):
-            problem = _problem(draft)
+            problem = _problem(draft) if told < MOST_TOLD else _untold()
         elif (outcome := next(left)).kind == CONFLICT:
             problem = _taken()
         else:
             counts[outcome.kind] += 1
         if problem is not None:
-            errors.append(
-                {
-                    "index": index,
-                    "status": problem.status,
-                    "code": problem.code,
-                    "detail": problem.detail,
-                    "errors": list(problem.errors),
-                }
-            )
+            errors.append(_refusal(index, problem))
+            told += len(errors[-1])
     return {"accepted": counts[STORED], "duplicates": counts[KNOWN], "errors": errors}
+
+
+def _refusal(index: int, problem: Problem) -> msgspec.Raw:
+    members = {
+        "index": index,
+        "status": problem.status,
+        "code": problem.code,
+        "detail": problem.detail,
+        "errors": list(problem.errors),
+    }
+    return msgspec.Raw(msgspec.json.encode(members))
+
+
+def _untold() -> Problem:
+    return Problem(400, INVALID, "This is wrong as well; mend those before it first.")
 
 
 def _problem(bad: BadEvent) -> Problem:

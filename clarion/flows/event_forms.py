@@ -4,44 +4,31 @@ A mail event says what somebody did with a mail, or bought; an entity event says
 another thing of the shop. Members that neither form knows are kept as they came.
 """
 
-import base64
-import binascii
 import random
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
-from decimal import Decimal, InvalidOperation
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
+from clarion.flows.event_checks import (
+    MISSING,
+    PAYLOADS,
+    is_payload,
+    no_id,
+    wrong_entity,
+    wrong_ids,
+    wrong_mail,
+)
 from clarion.lib import bundles
 from clarion.lib.problems import FieldError
 from clarion.lib.times import BadTime, parse_time, wire_time
 from clarion.models.attributes import facts_of
 
-MAIL_KINDS = (
-    *("email_open", "email_click", "email_unsubscribe", "purchase"),
-    *("email_sent", "email_delivered", "email_bounce", "email_complaint"),
-)
-ENTITY_KINDS = (
-    *("ORDER", "ORDER_ENTRY", "CUSTOMER", "ADDRESS", "PRODUCT", "VARIANT_PRODUCT", "INVENTORY_LEVEL"),
-    *("INVENTORY_LOCATION", "INVENTORY_ITEM", "STORE", "MERCHANT", "WISHLIST", "WISHLIST_ITEM", "OTHER"),
-    *("EVENT", "ENTITY_EVENT", "SYSTEM_EVENT", "FAULT", "WARNING", "PRICE"),
-)
-OPERATIONS = ("CREATE", "BULK_UPDATE", "BULK_CREATE", "READ", "DELETE", "UPDATE")
-SOURCES = ("SYSTEM", "CONNECTOR", "APPLICATION", "SERVERLESS")
-PAYLOADS = ("base64_encoded_payload_json", "base64_encoded_fault_json")
-# Longer ones are no ids any more (the HTTP contract).
-LONGEST_ID = 255
-# What browsers and mail programs agree on.
-LONGEST_LINK = 2_000
 # One event as JSON, bytes (the HTTP contract).
 LARGEST_EVENT = 1024 * 1024
-# Members of an event that are ids: 1112 and "1112" are one.
+# Members of an event that are ids: 1112 and "1112" are one. So are those of its payload that say whom it is about.
 IDS = ("id", "customer_id", "email_id", "product_id", "entity_id")
-_CURRENCY = re.compile(r"[A-Za-z]{3}")  # ISO 4217
 # Every whole number up to here is exact in a double, so a made id survives any program that reads JSON.
 _MADE_IDS = 2**53
 # Nobody has to guess at an id; what counts is that no two are alike.
@@ -96,7 +83,7 @@ def mail_event(sent: Any, zone: tzinfo) -> Draft:
     :raises BadEvent:
     """
     members = _members(sent)
-    errors = [*_wrong_ids(members, ("id", "email_id", "product_id")), *_wrong_mail(members)]
+    errors = [*wrong_ids(members, ("id", "email_id", "product_id")), *wrong_mail(members)]
     document = dict(members)
     happened_at = None
     try:
@@ -116,18 +103,18 @@ def entity_event(sent: Any, zone: tzinfo) -> Draft:
     :raises BadEvent:
     """
     members = _members(sent)
-    errors = [*_wrong_ids(members, ("id", "entity_id", "customer_id")), *_wrong_entity(members)]
+    errors = [*wrong_ids(members, ("id", "entity_id", "customer_id")), *wrong_entity(members)]
     if errors:
         raise BadEvent(errors)
     payload = members.get("event_payload") or {}
-    flaws = [f"event_payload.{name}: {FLAW}" for name in PAYLOADS if not _decodes(payload.get(name))]
+    flaws = [f"event_payload.{name}: {FLAW}" for name in PAYLOADS if not is_payload(payload.get(name))]
     return _draft(members, None, _customer_of(members), flaws, is_mail=False)
 
 
 def new_id(draft: Draft) -> Draft:
     """Return the event under another made id: the first one was taken."""
     document = {**draft.document, "id": _made_id(draft.is_mail)}
-    return msgspec.structs.replace(draft, document=document, body=_json(document))
+    return msgspec.structs.replace(draft, document=document, body=msgspec.json.encode(document).decode())
 
 
 def is_same(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
@@ -145,9 +132,10 @@ def _draft(
 ) -> Draft:
     is_made = members.get("id") is None
     document = {**members, "id": _made_id(is_mail) if is_made else members["id"]}
-    body = _json(document)
-    if len(body) > LARGEST_EVENT:
-        raise BadEvent([{"loc": [], "msg": f"An event may have {LARGEST_EVENT} bytes."}])
+    packed = msgspec.json.encode(document)
+    if len(packed) > LARGEST_EVENT:
+        raise BadEvent([TOO_LONG])
+    body = packed.decode()
     return Draft(document, body, is_made, happened_at, customer_ref, flaws, is_mail)
 
 
@@ -156,17 +144,15 @@ def _made_id(is_mail: bool) -> int | str:
     return _ids.randrange(1, _MADE_IDS) if is_mail else f"{_ids.getrandbits(128):032x}"
 
 
-def _json(document: Mapping[str, Any]) -> str:
-    return msgspec.json.encode(document).decode()
-
-
-MISSING = "This is missing."
+TOO_LONG: FieldError = {"loc": [], "msg": f"An event may have {LARGEST_EVENT} bytes."}
 FLAW = "no base64 of JSON; kept as it is"
 
 
 def _members(sent: Any) -> dict[str, Any]:
     if isinstance(sent, bundles.NotKeepable):
         raise BadEvent(sent.errors)
+    if isinstance(sent, bundles.TooLong):
+        raise BadEvent([TOO_LONG])
     if isinstance(sent, bundles.NotReadable):
         raise BadEvent([{"loc": [], "msg": f"This is not JSON: {sent}."}])
     if not isinstance(sent, dict):
@@ -174,111 +160,14 @@ def _members(sent: Any) -> dict[str, Any]:
     return sent
 
 
-def _wrong_ids(members: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[FieldError]:
-    for name in names:
-        value = members.get(name)
-        if value is not None and (sentence := _no_id(value)):
-            yield {"loc": [name], "msg": sentence}
-
-
-def _no_id(value: Any) -> str | None:
-    if isinstance(value, str) and 0 < len(value) <= LONGEST_ID and not value.isspace():
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        return "must be a number or a text"
-    if not str(value).strip():
-        return "must not be empty"
-    return f"must have at most {LONGEST_ID} characters" if len(str(value)) > LONGEST_ID else None
-
-
-def _wrong_mail(members: Mapping[str, Any]) -> Iterator[FieldError]:
-    kind = members.get("event_type")
-    if kind not in MAIL_KINDS:
-        yield {"loc": ["event_type"], "msg": f"must be one of {', '.join(MAIL_KINDS)}"}
-    customer = members.get("customer_id")
-    if customer is None or (sentence := _no_id(customer)):
-        yield {"loc": ["customer_id"], "msg": MISSING if customer is None else str(sentence)}
-    # A purchase may be nobody's mail's merit.
-    if kind != "purchase" and members.get("email_id") is None:
-        yield {"loc": ["email_id"], "msg": MISSING}
-    if kind == "email_click" and not _is_link(members.get("clicked_link")):
-        yield {"loc": ["clicked_link"], "msg": "must be an http or https address"}
-    if kind == "purchase":
-        if members.get("product_id") is None:
-            yield {"loc": ["product_id"], "msg": MISSING}
-        if not _is_amount(members.get("amount")):
-            yield {"loc": ["amount"], "msg": "must be a decimal number, 0 or more"}
-        currency = members.get("currency")
-        if currency is not None and not (isinstance(currency, str) and _CURRENCY.fullmatch(currency)):
-            yield {"loc": ["currency"], "msg": "must be a currency's three letters"}
-
-
-def _wrong_entity(members: Mapping[str, Any]) -> Iterator[FieldError]:
-    if members.get("event_type") not in ENTITY_KINDS:
-        yield {"loc": ["event_type"], "msg": f"must be one of {', '.join(ENTITY_KINDS)}"}
-    if members.get("event_source") not in (None, *SOURCES):
-        yield {"loc": ["event_source"], "msg": f"must be one of {', '.join(SOURCES)}"}
-    name = members.get("entity_name")
-    if name is not None and (not isinstance(name, str) or len(name) > LONGEST_ID):
-        yield {"loc": ["entity_name"], "msg": f"must be a text of at most {LONGEST_ID} characters"}
-    payload = members.get("event_payload")
-    if payload is not None:
-        yield from _wrong_payload(payload)
-
-
-def _wrong_payload(payload: Any) -> Iterator[FieldError]:
-    if not isinstance(payload, dict):
-        yield {"loc": ["event_payload"], "msg": "must be an object"}
-        return
-    if payload.get("operation") not in (None, *OPERATIONS):
-        yield {"loc": ["event_payload", "operation"], "msg": f"must be one of {', '.join(OPERATIONS)}"}
-    for name in PAYLOADS:
-        if not isinstance(payload.get(name), str | None):
-            yield {"loc": ["event_payload", name], "msg": "must be a text"}
-    for error in _wrong_ids(payload, ("entity_id",)):
-        yield {"loc": ["event_payload", *error["loc"]], "msg": error["msg"]}
-    if not isinstance(payload.get("key_attributes"), dict | None):
-        yield {"loc": ["event_payload", "key_attributes"], "msg": "must be an object"}
-
-
 def _customer_of(members: Mapping[str, Any]) -> str | None:
     """Whom an entity event is about: said in it or among its key attributes, or the customer that is its entity."""
     keys = (members.get("event_payload") or {}).get("key_attributes") or {}
     entity = members.get("entity_id") if members["event_type"] == "CUSTOMER" else None
     for ref in (members.get("customer_id"), keys.get("customer_id"), entity):
-        if ref is not None and not _no_id(ref):
+        if ref is not None and not no_id(ref):
             return str(ref)
     return None
-
-
-def _decodes(payload: str | None) -> bool:
-    if not payload:
-        return True
-    try:
-        msgspec.json.decode(base64.b64decode(payload, validate=True))
-    except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError):
-        return False
-    return True
-
-
-def _is_link(value: Any) -> bool:
-    if not isinstance(value, str) or len(value) > LONGEST_LINK or re.search(r"[\s\x00-\x1f]", value):
-        return False
-    try:
-        parts = urlsplit(value)
-        return parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        return False
-
-
-def _is_amount(value: Any) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return False
-    try:
-        amount = Decimal(str(value))
-    except InvalidOperation:
-        return False
-    return amount.is_finite() and amount >= 0
 
 
 def _text(value: Any) -> str:
@@ -296,5 +185,17 @@ def _texts(keys: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _compared(document: Mapping[str, Any]) -> bytes:
-    ids = {name: str(document[name]) for name in IDS if document.get(name) is not None}
-    return msgspec.json.encode({**document, **ids}, order="sorted")
+    found = _with_ids(document, IDS)
+    if isinstance(payload := found.get("event_payload"), dict):
+        found["event_payload"] = payload = _with_ids(payload, ("entity_id",))
+        if isinstance(keys := payload.get("key_attributes"), dict):
+            payload["key_attributes"] = _with_ids(keys, ("customer_id",))
+    return msgspec.json.encode(found, order="sorted")
+
+
+def _with_ids(members: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return the members with these as texts, where they are whole numbers."""
+    return {
+        **members,
+        **{name: str(members[name]) for name in names if type(members.get(name)) is int},
+    }

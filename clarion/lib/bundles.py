@@ -1,45 +1,41 @@
 """Bodies that bring one thing or many: a JSON value, an array, or a value in each line; packed with gzip or not.
 
-Each thing is read on its own terms: one that no program can keep is named, and the others are still good. Limits
-are looked at before anything is built from what was sent.
+Each thing is read on its own terms: one that no program can keep is named, and the others are still good. How long it
+is and how much is in it is looked at before anything is built of it, so what is built stays a small multiple of the body.
 """
 
 import re
 import zlib
-from collections.abc import Collection
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from math import isfinite
+from itertools import islice
 from typing import Any
 
-from clarion.lib import strict_json
-from clarion.lib.comparable import complaint_of_text
+from clarion.lib import keepable, strict_json
+from clarion.lib.json_ends import Ends, signs_beyond
+from clarion.lib.keepable import DEEPEST, MOST_VALUES, Odd, read_plain
 from clarion.lib.problems import FieldError
 
 JSON, LINES = "application/json", "application/x-ndjson"
-# A program that reads events nests a handful of levels; Python's own reader goes to about 1,000.
-DEEPEST = 32
-# Members and elements in one thing, at all levels: an order of 200 entries has about 3,000.
-MOST_VALUES = 10_000
-# Counted for what cannot be kept: more than may be.
-_ODD = MOST_VALUES + 1
-# Whole numbers that every database and nearly every language keeps: 64 bits.
-LARGEST = 2**63 - 1
+# Members and elements in all things of a body together: each takes up to 200 bytes of memory. Events of 16 MiB have
+# about half of it.
+MOST_IN_ALL = 1_000_000
+# An array of so many signs is read as a whole: 10,000 usual events have 150,000. More, and they are read one by one.
+_MOST_AT_ONCE = 400_000
 # Programs that pack in parallel begin a member with every 64 KiB or more, so 16 MiB have 256.
 MOST_MEMBERS = 1_000
 # How much is handed to the unpacker at once.
 _PIECE = 64 * 1024
 _GZIP = 31  # gzip with its header and its checksum, as zlib has it
-# Brackets, commas and texts that are looked through for the ends of what cannot be read; takes about half a second.
-MOST_TOKENS = 1_000_000
-# A text that is not closed goes to the end: looked for again behind each quote in it, it would take the square of time.
-_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
 _BLANK = " \t\r\n"
+_EMPTY = re.compile(r"[ \t\r\n]*+\[[ \t\r\n]*+\][ \t\r\n]*+")
+_LINE = re.compile(r"[^ \t\r\n][^\n]*+")
 # NUL and half a character come as escapes only, so a look at the text spares one at each string in it.
 _RISKY = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
 
 class TooLong(Exception):
-    """There is more than may be, once unpacked or counted."""
+    """There is more than may be, once unpacked or counted. Of one thing among many: it has too many bytes."""
 
 
 class NotReadable(ValueError):
@@ -56,6 +52,10 @@ class NotKeepable(ValueError):
     def __init__(self, errors: list[FieldError]) -> None:
         super().__init__()
         self.errors = errors
+
+
+class TooMany(NotKeepable):
+    """It has too many members and elements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +95,12 @@ def unpack(body: bytes, most: int) -> bytes:
 
 
 def read(body: bytes, *, is_lines: bool, most: int, longest: int) -> Bundle:
-    """Return what is in a body of JSON, or of lines of JSON.
+    """Return what is in a body of JSON, or of lines of JSON. A line of more than `longest` bytes stands as `TooLong`.
 
-    :raises TooLong: there are more than `most` things in it, or it is one alone of more than `longest` bytes
+    How long an element of an array is, its JSON says that is kept; blanks between its members do not count.
+
+    :raises TooLong: there are more than `most` things in it, or MOST_IN_ALL members and elements, or it is one alone
+        of more than `longest` bytes
     :raises NotReadable: it is no JSON as a whole
     """
     try:
@@ -106,123 +109,110 @@ def read(body: bytes, *, is_lines: bool, most: int, longest: int) -> Bundle:
     except UnicodeDecodeError as error:
         raise NotReadable(str(error)) from error
     if is_lines:
-        lines = [line for line in text.split("\n") if line.strip(_BLANK)]
-        if len(lines) > most:
+        spans = [found.span() for found in islice(_LINE.finditer(text), most + 1)]
+        if len(spans) > most:
             raise TooLong
-        return Bundle([_thing(line) for line in lines], is_many=True)
+        lines = (text[begin:end] for begin, end in spans)
+        cut = (line if _size(line) <= longest else TooLong() for line in lines)
+        return Bundle(_each(cut, _signs(text)), is_many=True)
     is_many = text.lstrip(_BLANK).startswith("[")
     if not is_many:
         if len(body) > longest:
             raise TooLong
         return Bundle([_thing(text)], is_many=False)
-    things = _elements(text, most)
+    things = _elements(text, most, longest)
     if len(things) > most:
         raise TooLong
     return Bundle(things, is_many=True)
 
 
-def _complaints(value: Any) -> list[FieldError]:
-    found: list[FieldError] = []
-    waiting: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
-    count = 0
-    while waiting:
-        way, each = waiting.pop()
-        count += 1
-        if sentence := _complaint(way, each):
-            found.append({"loc": way, "msg": sentence})
-        elif isinstance(each, dict):
-            waiting += [((*way, name), member) for name, member in each.items()]
-            found += [
-                {"loc": way, "msg": "the name of a member holds a NUL"} for name in each if "\0" in name
-            ]
-        elif isinstance(each, list):
-            waiting += [((*way, place), member) for place, member in enumerate(each)]
-        if count + len(waiting) > MOST_VALUES:
-            return [{"loc": (), "msg": f"must have at most {MOST_VALUES} members and elements in all"}]
-    return found
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
-def _complaint(way: tuple[str | int, ...], value: Any) -> str | None:
-    if isinstance(value, str):
-        return complaint_of_text(value, len(value))
-    if isinstance(value, float) and not isfinite(value):
-        return "must be a number that fits into a double"
-    if isinstance(value, int) and not -LARGEST <= value <= LARGEST:
-        return f"must be a number from -{LARGEST} to {LARGEST}"
-    if isinstance(value, dict | list) and value and len(way) >= DEEPEST:
-        return f"must not be nested more than {DEEPEST} levels deep"
-    return None
+def _signs(text: str) -> int:
+    """Return how many members and elements there are at most, beside one for each thing."""
+    return text.count(",") + text.count("[") + text.count("{")
 
 
-def _thing(text: str) -> Any:
-    """Return what a text says, or why it says nothing."""
-    try:
-        things = _kept(text, [_PLAIN(text)])
-    except (_Odd, RecursionError, ValueError):
-        things = [_odd_thing(text)]
-    return things[0]
-
-
-def _elements(text: str, most: int) -> list[Any]:
+def _elements(text: str, most: int, longest: int) -> list[Any]:
     """Return the elements of an array; where it cannot be read as one, each by itself.
 
     :raises TooLong: there are more than `most`
     :raises NotReadable: where the array ends cannot be told
     """
-    if text.count(",") > MOST_TOKENS:
-        # Too much to be read in vain: one by one, it ends where there are too many.
-        return _one_by_one(text, most)
-    try:
-        things = list(_PLAIN(text))
-        return _kept(text, things) if len(things) <= most else things[: most + 1]
-    except (_Odd, RecursionError, ValueError):
-        return _one_by_one(text, most)
-
-
-def _one_by_one(text: str, most: int) -> list[Any]:
-    """Return the elements of an array, at most one more than `most`; one that cannot be read stands as its reason."""
-    things: list[Any] = []
-    at = text.index("[") + 1
-    if text[at:].strip(_BLANK) == "]":
-        return things
-    tokens = _Tokens(text)
-    while len(things) <= most:
+    if _EMPTY.fullmatch(text):
+        return []
+    signs = _signs(text)
+    if signs <= _MOST_AT_ONCE:
         try:
-            thing, end = strict_json.read_one(text, at)
-            thing = _looked_at(thing)
+            things = list(read_plain(text))
+            if len(things) > most:
+                raise TooLong
+            return _kept(text, things)
         except (RecursionError, ValueError):
-            thing, end = None, len(text)
-        if text[end : end + 1] not in (",", "]"):
-            end = tokens.end_of_element(at)
-            thing = _odd_thing(text[at:end])
-        things.append(thing)
+            pass  # Some of it is odd.
+    return _each(islice(_one_by_one(text, longest), most + 1), signs)
+
+
+def _one_by_one(text: str, longest: int) -> Iterator[str]:
+    """Give the texts of an array's elements."""
+    at = text.index("[") + 1
+    ends = Ends(text, longest)
+    while True:
+        end = ends.of_element(at)
+        if end is None:
+            raise NotReadable("the array is not closed, or too much of it cannot be read")
+        yield text[at:end]
         at = end + 1
         if text[end] == "]":
             if text[at:].strip(_BLANK):
                 raise NotReadable("something stands behind the array")
-            break
+            return
+
+
+def _each(texts: Iterable[str | TooLong], signs: int) -> list[Any]:
+    """Return what each text says, or why it says nothing; `signs` stand in all of them together.
+
+    :raises TooLong: there is too much in all of them together
+    """
+    things: list[Any] = []
+    left = MOST_IN_ALL
+    for text in texts:
+        thing = text if isinstance(text, TooLong) else _thing(text)
+        if signs > MOST_IN_ALL:
+            left -= _count(thing)
+        if left < 0:
+            raise TooLong
+        things.append(thing)
     return things
+
+
+def _count(thing: Any) -> int:
+    """Return how many values count for all things: of what has too many, as many as may be, for the look at it."""
+    if isinstance(thing, TooMany):
+        return MOST_VALUES
+    return keepable.count((thing,)) if isinstance(thing, dict | list) else 0
+
+
+def _thing(text: str) -> Any:
+    depth = signs_beyond(text, MOST_VALUES)
+    if depth is not None:
+        return _too_deep() if depth > DEEPEST else TooMany([{"loc": (), "msg": keepable.TOO_MANY}])
+    try:
+        return _kept(text, [read_plain(text)])[0]
+    except (RecursionError, ValueError):
+        return _odd_thing(text)
 
 
 def _kept(text: str, things: list[Any]) -> list[Any]:
     """Return the things that this text said, if all of them can be kept.
 
-    :raises _Odd: one of them wants a closer look
+    :raises Odd: one of them wants a closer look
     """
-    if _RISKY.search(text) or any(_count((thing,), 0) > MOST_VALUES for thing in things):
-        raise _Odd
+    if _RISKY.search(text) or any(keepable.count((thing,)) > MOST_VALUES for thing in things):
+        raise Odd
     return things
-
-
-def _count(things: Collection[Any], depth: int) -> int:
-    """Return how many values there are at all levels; more than may be, where they are nested too deeply."""
-    count = len(things)
-    for thing in things:
-        if isinstance(thing, dict):
-            count += _count(thing.values(), depth + 1)
-        elif isinstance(thing, list):
-            count += _count(thing, depth + 1)
-    return count if depth <= DEEPEST or not count else _ODD
 
 
 def _odd_thing(text: str) -> Any:
@@ -230,60 +220,12 @@ def _odd_thing(text: str) -> Any:
     try:
         thing = strict_json.read(text)
     except RecursionError:
-        return TooDeep(f"nested more than {DEEPEST} levels deep")
+        return _too_deep()
     except ValueError as error:
         return NotReadable(str(error))
-    return _looked_at(thing)
-
-
-def _looked_at(thing: Any) -> Any:
-    errors = _complaints(thing)
+    errors = keepable.complaints(thing)
     return NotKeepable(errors) if errors else thing
 
 
-class _Odd(ValueError):
-    """This is not as nearly everything is."""
-
-
-def _whole(digits: str) -> int:
-    number = int(digits)
-    if not -LARGEST <= number <= LARGEST:
-        raise _Odd
-    return number
-
-
-def _double(digits: str) -> float:
-    number = float(digits)
-    if not isfinite(number):
-        raise _Odd
-    return number
-
-
-# Reads what can be kept, and nearly nothing else, in a third of the time of a full look.
-_PLAIN = strict_json.reader(parse_int=_whole, parse_float=_double)
-
-
-class _Tokens:
-    """Finds where what cannot be read ends. That is slow work, so there is an end to how much of it is done."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._left = MOST_TOKENS
-
-    def end_of_element(self, begin: int) -> int:
-        """Return where the comma or the bracket stands that ends the element of an array.
-
-        :raises NotReadable: there is none, or more would have to be looked through than is worth it
-        """
-        depth = 0
-        for token in _TOKEN.finditer(self._text, begin):
-            self._left -= 1
-            if self._left < 0:
-                raise NotReadable("too much of it cannot be read")
-            sign = token[0]
-            if depth == 0 and sign in ",]":
-                return token.start()
-            depth += (sign in "[{") - (sign in "]}")
-            if depth < 0:
-                break
-        raise NotReadable("the array is not closed, or something stands behind it")
+def _too_deep() -> TooDeep:
+    return TooDeep(f"nested more than {DEEPEST} levels deep")

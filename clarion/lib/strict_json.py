@@ -9,7 +9,6 @@ from typing import Any
 # What makes a number of its digits; None: Python's own.
 Number = Callable[[str], Any] | None
 
-_BLANKS = re.compile(r"[ \t\r\n]*")
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
@@ -23,16 +22,6 @@ def read(text: str) -> Any:
     return _DECODER.decode(text)
 
 
-def read_one(text: str, begin: int) -> tuple[Any, int]:
-    """Return the value that begins here, blanks before it apart, and where what follows it begins.
-
-    :raises ValueError:
-    :raises RecursionError:
-    """
-    value, end = _DECODER.raw_decode(text, _behind_blanks(text, begin))
-    return value, _behind_blanks(text, end)
-
-
 def reader(*, parse_int: Number = None, parse_float: Number = None) -> Callable[[str], Any]:
     """Return a `read` to which numbers are what these make of their digits."""
     return _decoder(parse_int, parse_float).decode
@@ -41,11 +30,6 @@ def reader(*, parse_int: Number = None, parse_float: Number = None) -> Callable[
 def is_broken(text: str) -> bool:
     """Whether half of a surrogate pair is in the text: JSON can write it, and nothing can keep it."""
     return not text.isascii() and _HALF_PAIR.search(text) is not None
-
-
-def _behind_blanks(text: str, begin: int) -> int:
-    found = _BLANKS.match(text, begin)
-    return found.end() if found else begin
 
 
 def _decoder(parse_int: Number = None, parse_float: Number = None) -> json.JSONDecoder:

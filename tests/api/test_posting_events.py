@@ -96,6 +96,18 @@ def test_a_purchase_needs_no_mail(api: Client) -> None:
 
 
 @pytest.mark.parametrize(
+    "amount", ["1_000", "１２", " 5 ", "-0", "+5", "1e5000", "0x1", ".5", "5.", "9" * 21, ""]
+)
+def test_a_text_that_is_an_amount_has_digits_and_a_point(api: Client, amount: str) -> None:
+    assert wrong_members(ask(api, "POST", "/receive_event", {**PURCHASE, "amount": amount})) == {"amount"}
+
+
+@pytest.mark.parametrize("amount", ["0", "007", "12.50", 0, 0.1, 1e300, 2**63 - 1])
+def test_an_amount_is_a_number_or_a_text(api: Client, amount: Any) -> None:
+    assert made(api, "/receive_event", {**PURCHASE, "amount": amount})["amount"] == amount
+
+
+@pytest.mark.parametrize(
     ("path", "body", "members"),
     [
         ("/receive_event", {}, {"customer_id", "event_type", "timestamp", "email_id"}),

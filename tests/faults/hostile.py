@@ -146,12 +146,17 @@ def packed(path: str) -> Iterator[tuple[str, Hostile]]:
     """Bodies that are, or claim to be, packed."""
     good = with_odd(path, "1")
     zipped = gzip.compress(good)
+    arrays = with_odd(path, f"[{'[],' * 5_000_000}0]")
+    numbers = with_odd(path, f"[{'1e999,' * 9_000}0]")
     bodies: dict[str, tuple[bytes, set[int]]] = {
         "well": (zipped, KEPT),
         "in two parts": (gzip.compress(good[:9]) + gzip.compress(good[9:]), KEPT),
         "a bomb": (gzip.compress(bytes(64 * MIB)), TOO_LONG),
         "a bomb in parts": (gzip.compress(bytes(MIB)) * 64, TOO_LONG),
         "a bomb of brackets": (gzip.compress(b"[" * 15 * MIB), {400, 413}),
+        # Small where they lie, and hundreds of megabytes where they are read.
+        "a bomb of arrays": (gzip.compress(b"[" + arrays + b"]"), {207}),
+        "a bomb of numbers": (gzip.compress(b"[" + b",".join([numbers] * 300) + b"]"), {207}),
         "of nothing, 40,000 times": (gzip.compress(b"") * 40_000, REFUSED),
         "cut off": (zipped[:-9], REFUSED),
         "without its check sum": (zipped[:-8] + bytes(8), REFUSED),

@@ -1,16 +1,18 @@
 """The log of events: numbers without a gap whoever writes at once, each id once, and what a batch merges."""
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from datetime import UTC
 from typing import Any
 
+import msgspec
 import pytest
 from django.db import connection, transaction
 
 from clarion.flows import event_forms, events
-from clarion.flows.event_forms import entity_event
+from clarion.flows.event_forms import LARGEST_EVENT, BadEvent, entity_event
 from clarion.flows.events import CONFLICT, KNOWN, STORED, Arrival
 from clarion.models import Event, EventHead, Tenant, appending
 from tests.conftest import Clock
@@ -48,6 +50,17 @@ def test_known_ids_take_no_number(tenant: Tenant, clock: Clock) -> None:
     assert [outcome.kind for outcome in outcomes] == [STORED, KNOWN, STORED, CONFLICT]
     assert [outcome.seq for outcome in outcomes] == [2, 1, 3, 1]
     assert numbers(tenant) == [1, 2, 3]
+
+
+@pytest.mark.django_db
+def test_an_id_is_the_same_as_a_number_and_as_a_text(tenant: Tenant, clock: Clock) -> None:
+    def about(ref: object, other: object) -> Arrival:
+        payload = {"entity_id": ref, "key_attributes": {"customer_id": ref, "size": other}}
+        return arrival(tenant, id="a", entity_id=ref, event_payload=payload)
+
+    batch = [about(1112, 5), about("1112", 5), about("1112", "5"), about("1113", 5)]
+
+    assert kinds(batch, clock) == [STORED, KNOWN, CONFLICT, CONFLICT]
 
 
 @pytest.mark.django_db
@@ -106,6 +119,39 @@ def test_a_batch_too_long_for_one_statement_is_still_one(
     batch = [arrival(tenant, id=n, text="x" * (400 if n == 4 else 1)) for n in range(10)]
 
     assert [outcome.seq for outcome in events.append(batch, clock())] == list(range(1, 11))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("sign", ["😀", '"', "\\", "'", "\x01", "ΐ"], ids=ascii)
+def test_large_events_go_in_statements_that_every_server_takes(
+    tenant: Tenant, clock: Clock, sign: str
+) -> None:
+    # MariaDB as it ships breaks the connection above 16 MiB.
+    size = (LARGEST_EVENT - 1_000) // len(json.dumps(sign, ensure_ascii=sign < " ").encode()[1:-1])
+    keys = {"text": sign * size}
+    batch = [arrival(tenant, id=n, event_payload={"key_attributes": keys}) for n in range(3)]
+
+    assert kinds(batch, clock) == [STORED] * 3
+    assert json.loads(Event.objects.get(seq=3).body) == batch[2].draft.document
+
+
+def test_a_row_is_never_longer_on_the_wire_than_it_is_weighed() -> None:
+    for text in ("plain", '{"a": "b"}', "\"\\'", "😀ß\x01\n", json.dumps({"a": '\\"\n\x01'}), "\x7f\u2028"):
+        document = msgspec.json.encode([[text, 5]]).decode()
+        # As the driver writes it.
+        written = re.sub(r"(['\"\\\n\r\x00\x1a])", r"\\\1", document).encode()
+        # Without what stands around it.
+        assert len(written) - len(rb"[[\"\",5]]") <= appending.on_the_wire((text,)) - appending.on_the_wire(
+            ()
+        )
+
+
+def test_an_event_is_as_long_as_its_bytes() -> None:
+    sent = {"event_type": "PRODUCT", "id": 1, "text": "ж" * (LARGEST_EVENT // 2 - 30)}
+
+    assert len(entity_event(sent, UTC).body.encode()) <= LARGEST_EVENT
+    with pytest.raises(BadEvent):
+        entity_event({**sent, "text": sent["text"] + "ж" * 30}, UTC)
 
 
 @pytest.mark.django_db

@@ -1,12 +1,15 @@
 """Bodies with one thing or many: what can be read is read, what cannot is named in its place."""
 
 import gzip
+import json
 import time
+import tracemalloc
 
 import pytest
 
 from clarion.lib import bundles
 from clarion.lib.bundles import NotReadable, TooDeep, TooLong
+from clarion.lib.keepable import DEEPEST, MOST_VALUES, TOO_MANY
 
 
 def things(text: str, *, is_lines: bool = False) -> list[object]:
@@ -103,14 +106,83 @@ def test_gzip_is_unpacked_member_after_member() -> None:
         ("[9223372036854775807, 9223372036854775808, -9223372036854775808]", [(1,), (2,)]),
         ('{"\\u0000": 1}', [()]),
         ("[1e999]", [(0,)]),
-        (f"[{'0,' * bundles.MOST_VALUES}0]", [()]),
-        ("[" * bundles.DEEPEST + "1" + "]" * bundles.DEEPEST, []),
+        (f"[{'0,' * MOST_VALUES}0]", [()]),
+        ("[" * DEEPEST + "1" + "]" * DEEPEST, []),
         ("[" * 33 + "1" + "]" * 33, [(0,) * 32]),
     ],
 )
 def test_what_nothing_can_keep_is_named_by_its_way(text: str, ways: list[tuple[object, ...]]) -> None:
-    (alone,) = bundles.read(f"{text}\n".encode(), is_lines=True, most=1, longest=0).things
-    (among_others, _) = bundles.read(f"[{text}, 1]".encode(), is_lines=False, most=2, longest=0).things
+    (alone,) = bundles.read(f"{text}\n".encode(), is_lines=True, most=1, longest=100_000).things
+    (among_others, _) = bundles.read(f"[{text}, 1]".encode(), is_lines=False, most=2, longest=100_000).things
 
     for thing in (alone, among_others):
         assert sorted(error["loc"] for error in getattr(thing, "errors", [])) == sorted(ways)
+
+
+MANY = {
+    "arrays": f"[{'[],' * 600_000}0]",
+    "objects": "[" + '{"a":1},' * 250_000 + "0]",
+    "texts": "[" + '"ab",' * 400_000 + "0]",
+    "members": "{" + '"a":[],' * 300_000 + '"b":0}',
+}
+
+
+@pytest.mark.parametrize("text", MANY.values(), ids=MANY)
+@pytest.mark.parametrize("is_lines", [False, True], ids=["element", "line"])
+def test_what_has_too_much_in_it_is_refused_without_being_built(text: str, is_lines: bool) -> None:
+    body = f'{text}\n{{"a": 1}}' if is_lines else f'[{text},{{"a": 1}}]'
+
+    tracemalloc.start()
+    try:
+        found = bundles.read(body.encode(), is_lines=is_lines, most=10, longest=4_000_000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    refused, good = found.things
+    assert [error["msg"] for error in refused.errors] == [TOO_MANY]
+    assert good == {"a": 1}
+    # Built, it took up to 60 times what was sent; the text of it and of the element take three times.
+    assert peak < 10 * len(body)
+
+
+def test_a_batch_has_so_much_in_all() -> None:
+    heavy = "[" + "[]," * 9_000 + "0]"
+
+    assert (
+        len(bundles.read("\n".join([heavy] * 50).encode(), is_lines=True, most=200, longest=10**6).things)
+        == 50
+    )
+    for body, is_lines in (("\n".join([heavy] * 120), True), (f"[{','.join([heavy] * 120)}]", False)):
+        with pytest.raises(TooLong):
+            bundles.read(body.encode(), is_lines=is_lines, most=200, longest=10**6)
+
+
+def test_a_line_that_is_too_long_is_refused_alone() -> None:
+    long = '"' + "ß" * 500 + '"'
+
+    read = bundles.read(f"1\n{long}\n2".encode(), is_lines=True, most=5, longest=1_000).things
+
+    assert [type(each) for each in read] == [int, TooLong, int]
+
+
+def test_elements_are_found_however_deep_or_long_they_are() -> None:
+    deep = ["[" * 20 + '"]"' + "]" * 20, '{"a":' * 30 + "[1,2]" + "}" * 30]
+    long = [f"[{'[[[[1]]]],' * 100}0]", json.dumps("x,]" * 5_000), f"[{json.dumps('y' * 3_000)}]"]
+    texts = [*deep, *long, "1", '{"a":"\\\\"}']
+
+    read = bundles.read(
+        f"[NaN, {' , '.join(texts)} ]".encode(), is_lines=False, most=20, longest=1_000
+    ).things
+
+    assert read[1:] == [json.loads(text) for text in texts]
+
+
+def test_twenty_faults_of_a_thing_are_named() -> None:
+    (thing,) = bundles.read(
+        b'{"' + b"n" * 500 + b'": [' + b"1e999," * 99 + b"1]}", is_lines=False, most=1, longest=2_000
+    ).things
+
+    assert len(thing.errors) == 21
+    assert thing.errors[-1] == {"loc": (), "msg": "there is more that cannot be kept"}
+    assert len(str(thing.errors[0]["loc"][0])) == 100
