@@ -1,6 +1,6 @@
 """What every database, and nearly every program, can keep of what JSON can say; and what is wrong with the rest."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from math import isfinite
 from typing import Any
 
@@ -22,6 +22,8 @@ MOST_COMPLAINTS = 20
 # Of a name, in the way to what is wrong; attributes have at most 64 characters.
 _LONGEST_NAMED = 100
 
+Way = tuple[str | int, ...]
+
 
 class Odd(ValueError):
     """This is not as nearly everything is: it wants a closer look."""
@@ -30,23 +32,16 @@ class Odd(ValueError):
 def complaints(value: Any) -> list[FieldError]:
     """Return what cannot be kept of it, each with the way to it, where long names are cut; at most 21 of them."""
     found: list[FieldError] = []
-    waiting: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
-    count = 0
-    while waiting and len(found) <= MOST_COMPLAINTS:
-        way, each = waiting.pop()
-        count += 1
+    for values, (way, each) in enumerate(_walk(value), 1):
+        if values > MOST_VALUES:
+            return [{"loc": (), "msg": TOO_MANY}]
         if sentence := _complaint(way, each):
             found.append({"loc": way, "msg": sentence})
-        elif isinstance(each, dict):
-            waiting += [((*way, name[:_LONGEST_NAMED]), member) for name, member in each.items()]
-            if any("\0" in name for name in each):
-                found.append({"loc": way, "msg": "the name of a member holds a NUL"})
-        elif isinstance(each, list):
-            waiting += [((*way, place), member) for place, member in enumerate(each)]
-        if count + len(waiting) > MOST_VALUES:
-            return [{"loc": (), "msg": TOO_MANY}]
-    if len(found) > MOST_COMPLAINTS:
-        found[MOST_COMPLAINTS:] = [{"loc": (), "msg": "there is more that cannot be kept"}]
+        elif isinstance(each, dict) and any("\0" in name for name in each):
+            found.append({"loc": way, "msg": "the name of a member holds a NUL"})
+        if len(found) > MOST_COMPLAINTS:
+            found[-1] = {"loc": (), "msg": "there is more that cannot be kept"}
+            break
     return found
 
 
@@ -61,7 +56,23 @@ def count(things: Collection[Any], depth: int = 0) -> int:
     return found if depth <= DEEPEST or not found else _ODD
 
 
-def _complaint(way: tuple[str | int, ...], value: Any) -> str | None:
+def _walk(value: Any) -> Iterator[tuple[Way, Any]]:
+    """Give it and what is in it at all levels that may be, each with the way to it."""
+    yield (), value
+    waiting: list[tuple[Way, Any]] = [((), value)]
+    while waiting:
+        way, each = waiting.pop()
+        members = (
+            each.items() if isinstance(each, dict) else enumerate(each) if isinstance(each, list) else ()
+        )
+        for name, member in members:
+            to_it = (*way, name[:_LONGEST_NAMED] if isinstance(name, str) else name)
+            yield to_it, member
+            if isinstance(member, dict | list) and len(to_it) < DEEPEST:
+                waiting.append((to_it, member))
+
+
+def _complaint(way: Way, value: Any) -> str | None:
     if isinstance(value, str):
         return complaint_of_text(value, len(value))
     if isinstance(value, float) and not isfinite(value):

@@ -151,7 +151,7 @@ def test_an_event_is_as_long_as_its_bytes() -> None:
 
     assert len(entity_event(sent, UTC).body.encode()) <= LARGEST_EVENT
     with pytest.raises(BadEvent):
-        entity_event({**sent, "text": sent["text"] + "ж" * 30}, UTC)
+        entity_event({**sent, "text": str(sent["text"]) + "ж" * 30}, UTC)
 
 
 @pytest.mark.django_db

@@ -169,10 +169,12 @@ def test_a_line_that_is_too_long_is_refused_alone() -> None:
 def test_elements_are_found_however_deep_or_long_they_are() -> None:
     deep = ["[" * 20 + '"]"' + "]" * 20, '{"a":' * 30 + "[1,2]" + "}" * 30]
     long = [f"[{'[[[[1]]]],' * 100}0]", json.dumps("x,]" * 5_000), f"[{json.dumps('y' * 3_000)}]"]
+    # Parts of a few levels, and texts behind them, where what is skipped in one go ends.
+    long += [f'[{"1," * n}[["a"],"]"],{{"b":[2]}},"]"]' for n in range(480, 500)]
     texts = [*deep, *long, "1", '{"a":"\\\\"}']
 
     read = bundles.read(
-        f"[NaN, {' , '.join(texts)} ]".encode(), is_lines=False, most=20, longest=1_000
+        f"[NaN, {' , '.join(texts)} ]".encode(), is_lines=False, most=50, longest=1_000
     ).things
 
     assert read[1:] == [json.loads(text) for text in texts]
