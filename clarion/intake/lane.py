@@ -260,6 +260,14 @@ def _identified(credential: Credential) -> Caller | None:
     if not is_own_host(host, origin):
         return None
     try:
+        return _sender(authorization, tenant)
+    except Unavailable:
+        # A connection that stood idle may have been ended meanwhile; a new one tells.
+        return _sender(authorization, tenant)
+
+
+def _sender(authorization: str, tenant: str) -> Caller | None:
+    try:
         caller = identify(authorization, tenant, is_development=settings.CLARION.dev, now=now())
         return caller if caller.may(SCOPE) else None
     except (NotIdentified, WrongTenant):
