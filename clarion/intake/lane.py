@@ -54,8 +54,9 @@ PATIENCE = 20.0
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = dict[bytes, bytes]
-# The headers that say who asks, and as which host: Authorization, X-TWC-Tenant, Host, Origin.
-Credential = tuple[bytes, bytes, bytes, bytes]
+# The headers that say who asks, and as which host.
+ASKING = (b"authorization", b"x-twc-tenant", b"host", b"origin")
+Credential = tuple[bytes, ...]
 
 AWAY = Reply(503, Problem(503, "database_unavailable", "The database does not answer; try again."))
 FULL = Reply(503, Problem(503, "intake_full", "More events wait to be stored than may wait; try again."))
@@ -133,13 +134,7 @@ class Lane:
 
         :raises Unavailable, TimeoutError: the database does not say
         """
-        get = headers.get
-        credential = (
-            get(b"authorization", b""),
-            get(b"x-twc-tenant", b""),
-            get(b"host", b""),
-            get(b"origin", b""),
-        )
+        credential = tuple([headers.get(name, b"") for name in ASKING])
         until, caller = self._trusted.get(credential, (0.0, None))
         left = until - time.monotonic()
         if left > 0:
