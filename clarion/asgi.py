@@ -39,6 +39,7 @@ from clarion.api.event_posts import brings_events  # noqa: E402
 from clarion.api.middleware import log  # noqa: E402
 from clarion.api.streams import is_stream, may_send  # noqa: E402
 from clarion.intake.lane import Lane  # noqa: E402
+from clarion.intake.writer import Full, Unavailable  # noqa: E402
 from clarion.lib.problems import Problem  # noqa: E402
 from clarion.lib.time_limit import TimeLimit  # noqa: E402
 
@@ -154,7 +155,7 @@ class WholeBodies:
 
     async def _file(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Keep the body on the disk until it is whole; of somebody who may not send one, not even that."""
-        if not await _may_send(scope, is_file=True):
+        if not await _may_send_file(scope):
             await self._refuse_stranger(scope, receive, send)
             return
         with ExitStack() as kept:
@@ -209,15 +210,16 @@ class WholeBodies:
     async def _look_up(self, scope: Scope) -> bool:
         """Whether the caller may send events. A database that does not say is no slowness of the caller's."""
         try:
-            return await asyncio.wait_for(_may_send(scope, is_file=False), self._seconds / 2)
-        except TimeoutError:
+            asked = self._lane.senders.who(dict(scope["headers"]))
+            return await asyncio.wait_for(asked, self._seconds / 2) is not None
+        except (TimeoutError, Unavailable, Full):
             raise Away from None
 
 
-async def _may_send(scope: Scope, *, is_file: bool) -> bool:
+async def _may_send_file(scope: Scope) -> bool:
     headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
     given = (headers.get(b"authorization", ""), headers.get(b"x-twc-tenant", ""))
-    return await asyncio.to_thread(may_send, *given, is_file=is_file)
+    return await asyncio.to_thread(may_send, *given)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

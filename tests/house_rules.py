@@ -20,7 +20,12 @@ LONGEST_FILE, LONGEST_FUNCTION = 300, 50
 CLOCK_DOORS = ("clarion/admin.py", "clarion/api/clock.py", "clarion/asgi.py", "clarion/cli/output.py")
 CLOCK_DOORS += ("clarion/sandbox/", "clarion/supervisor.py", "clarion/worker.py")
 ASYNC_EDGES = ("clarion/api/bodies.py", "clarion/asgi.py", "clarion/gateways/", "clarion/intake/lane.py")
-ASYNC_EDGES += ("clarion/lib/http.py", "clarion/lib/connections.py", "clarion/lib/exchanges.py")
+ASYNC_EDGES += (
+    "clarion/intake/senders.py",
+    "clarion/lib/http.py",
+    "clarion/lib/connections.py",
+    "clarion/lib/exchanges.py",
+)
 ASYNC_EDGES += ("clarion/outbox/dispatch.py", "clarion/sandbox/")
 CLOCKS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "timezone.now"}
 CLOCKS |= {"time.time", "time.time_ns", "time.clock_gettime", "time.localtime", "time.gmtime"}

@@ -1,10 +1,9 @@
-"""Bodies that strangers may not send: files, which nobody holds in memory, and long ones of events."""
+"""Bodies that are files: nobody holds them in memory, and strangers may not send them."""
 
 import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from clarion.api import event_posts
 from clarion.api.clock import now
 from clarion.flows.callers import NotIdentified, WrongTenant, identify
 from clarion.lib.logs import code_of
@@ -21,14 +20,14 @@ def is_stream(method: str | None, path: str) -> bool:
     return method == "POST" and path.removesuffix("/") == IMPORT
 
 
-def may_send(authorization: str, tenant_header: str, *, is_file: bool) -> bool:
-    """Whether the caller with these headers may send a file, or events. Who may not is told so by the route itself.
+def may_send(authorization: str, tenant_header: str) -> bool:
+    """Whether the caller with these headers may send a file. Who may not is told so by the route itself.
 
     Called in a thread of its own, so it leaves no connection to the database behind.
     """
     try:
         caller = identify(authorization, tenant_header, is_development=settings.CLARION.dev, now=now())
-        return caller.may(SCOPE) and not caller.is_test if is_file else caller.may(event_posts.SCOPE)
+        return caller.may(SCOPE) and not caller.is_test
     except (NotIdentified, WrongTenant):
         return False
     except (DatabaseError, InterfaceError) as error:

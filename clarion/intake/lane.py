@@ -9,21 +9,20 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
 import structlog
-from django.conf import settings
 
 from clarion.api import event_posts
-from clarion.api.clock import now
-from clarion.api.event_posts import FORMS, SCOPE, Reply, Sent, read_events, reply_to
-from clarion.api.middleware import REQUESTS, SECONDS, is_own_host, request_id_of
+from clarion.api.event_posts import FORMS, Reply, Sent, read_events, reply_to
+from clarion.api.middleware import REQUESTS, SECONDS, request_id_of
 from clarion.api.problems import Unreadable
-from clarion.flows.callers import Caller, NotIdentified, WrongTenant, identify
+from clarion.flows.callers import Caller
 from clarion.flows.event_forms import Form
 from clarion.flows.events import Arrival, Outcome
+from clarion.intake.senders import Headers, Senders
 from clarion.intake.writer import (
     MOST_WAITING_BYTES,
     Full,
@@ -31,21 +30,13 @@ from clarion.intake.writer import (
     Result,
     Unavailable,
     Writer,
-    drop_connection,
-    is_outage,
 )
-from clarion.lib.logs import code_of, info_lines, mistake
+from clarion.lib.logs import info_lines, mistake
 from clarion.lib.problems import MEDIA_TYPE, Problem
 from clarion.lib.time_limit import TimeLimit
 
 log = structlog.get_logger()
 
-# How long a credential that was good is taken for good, s: so long a revoked key may still bring events.
-TRUSTED = 2.0
-# Credentials remembered at once; with more the oldest are forgotten.
-MOST_TRUSTED = 1_000
-# Looked up at once; each takes a millisecond or two, so the last one waits a fraction of a second.
-MOST_ASKED = 200
 # A body of so many bytes is read in less than a millisecond; a longer one would hold everybody up.
 READ_AT_ONCE = 32 * 1024
 # Who waits so long waits for a database that hangs; s.
@@ -53,10 +44,6 @@ PATIENCE = 20.0
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Headers = dict[bytes, bytes]
-# The headers that say who asks, and as which host.
-ASKING = (b"authorization", b"x-twc-tenant", b"host", b"origin")
-Credential = tuple[bytes, ...]
 
 AWAY = Reply(503, Problem(503, "database_unavailable", "The database does not answer; try again."))
 FULL = Reply(503, Problem(503, "intake_full", "More events wait to be stored than may wait; try again."))
@@ -77,10 +64,8 @@ class Lane:
 
     def __init__(self) -> None:
         self._writer = Writer(self._tell)
-        self._trusted: dict[Credential, tuple[float, Caller]] = {}
-        self._asked: dict[Credential, asyncio.Future[Caller | None]] = {}
-        # A thread of their own: neither a look at the keys nor a long body shall stop the loop.
-        self._clerk = ThreadPoolExecutor(1, "intake-keys")
+        self.senders = Senders()
+        # A thread of its own: a long body shall not stop the loop.
         self._reader = ThreadPoolExecutor(1, "intake-bodies")
         # Bytes of bodies that wait for the reader.
         self._reading = 0
@@ -92,8 +77,7 @@ class Lane:
     def close(self) -> None:
         """End the threads; every request has been answered."""
         self._writer.close()
-        self._clerk.submit(drop_connection)
-        self._clerk.shutdown()
+        self.senders.close()
         self._reader.shutdown()
         self._write_lines()
 
@@ -114,11 +98,13 @@ class Lane:
 
     async def _reply(self, form: Form, body: bytes, headers: Headers, request_id: str) -> Reply | None:
         try:
-            caller = await self._caller(headers)
-            if caller is None:
-                return None
-            sent = await self._read(form, body, headers, caller)
-            return reply_to(sent, await self._stored(sent, caller))
+            # One patience for all of it: whatever hangs, nobody waits longer.
+            with TimeLimit(PATIENCE):
+                caller = await self.senders.who(headers)
+                if caller is None:
+                    return None
+                sent = await self._read(form, body, headers, caller)
+                return reply_to(sent, await self._stored(sent, caller))
         except Unreadable as error:
             return Reply(error.status, Problem(error.status, error.code, str(error)))
         except (Unavailable, TimeoutError):
@@ -128,44 +114,6 @@ class Lane:
         except Exception as error:
             log.error("request_failed", request_id=request_id, **mistake(error))
             return FAILED
-
-    async def _caller(self, headers: Headers) -> Caller | None:
-        """Return who may send events; None: leave the request to Django.
-
-        :raises Unavailable, TimeoutError: the database does not say
-        """
-        credential = tuple([headers.get(name, b"") for name in ASKING])
-        until, caller = self._trusted.get(credential, (0.0, None))
-        left = until - time.monotonic()
-        if left > 0:
-            if left < TRUSTED / 2:
-                # Asked again in good time, so nobody with a good credential waits behind strangers.
-                self._ask(credential)
-            return caller
-        if len(self._asked) >= MOST_ASKED and credential not in self._asked:
-            raise Full
-        with TimeLimit(PATIENCE):
-            return await asyncio.shield(self._ask(credential))
-
-    def _ask(self, credential: Credential) -> "asyncio.Future[Caller | None]":
-        """Look up who this is, once for all who ask at the same time."""
-        asked = self._asked.get(credential)
-        if asked is None:
-            loop = asyncio.get_running_loop()
-            asked = self._asked[credential] = loop.run_in_executor(self._clerk, _identified, credential)
-            asked.add_done_callback(partial(self._remember, credential))
-        return asked
-
-    def _remember(self, credential: Credential, asked: "asyncio.Future[Caller | None]") -> None:
-        del self._asked[credential]
-        if asked.cancelled() or asked.exception() is not None:
-            # The database did not say: what was known holds until its time is over.
-            return
-        self._trusted.pop(credential, None)
-        if (caller := asked.result()) is not None:
-            if len(self._trusted) >= MOST_TRUSTED:
-                del self._trusted[next(iter(self._trusted))]
-            self._trusted[credential] = (time.monotonic() + TRUSTED, caller)
 
     async def _read(self, form: Form, body: bytes, headers: Headers, caller: Caller) -> Sent:
         kind = headers.get(b"content-type", b"").decode("latin-1")
@@ -196,8 +144,7 @@ class Lane:
         if not self._parcels:
             loop.call_soon(self._hand_over)
         self._parcels.append(parcel)
-        with TimeLimit(PATIENCE):
-            return await told
+        return await told
 
     def _hand_over(self) -> None:
         """Give the writer whatever came in one turn of the loop: woken by the first, it would store that alone."""
@@ -248,31 +195,6 @@ def _settle(told: "asyncio.Future[list[Outcome]]", result: Result) -> None:
         told.set_exception(result)
     else:
         told.set_result(result)
-
-
-def _identified(credential: Credential) -> Caller | None:
-    authorization, tenant, host, origin = (each.decode("latin-1") for each in credential)
-    if not is_own_host(host, origin):
-        return None
-    try:
-        return _sender(authorization, tenant)
-    except Unavailable:
-        # A connection that stood idle may have been ended meanwhile; a new one tells.
-        return _sender(authorization, tenant)
-
-
-def _sender(authorization: str, tenant: str) -> Caller | None:
-    try:
-        caller = identify(authorization, tenant, is_development=settings.CLARION.dev, now=now())
-        return caller if caller.may(SCOPE) else None
-    except (NotIdentified, WrongTenant):
-        return None
-    except Exception as error:
-        if not is_outage(error):
-            raise
-        log.warning("database_unavailable", error=type(error).__name__, code=code_of(error))
-        drop_connection()
-        raise Unavailable from error
 
 
 async def _say(send: Send, reply: Reply, request_id: str) -> None:
