@@ -193,7 +193,7 @@ def message(row: Message) -> dict[str, Any]:
     }
 
 
-def test_message(row: Message) -> dict[str, Any]:
+def message_of_test(row: Message) -> dict[str, Any]:
     """Present the message of a test send: `mailing` is the one that it shows."""
     return {**message(row), "mailing": row.mailing.test_of_id, "test": True}
 

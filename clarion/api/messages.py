@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Query, Router, Schema
 
 from clarion.api.auth import Requires
-from clarion.api.faces import engagement, message, short_message, test_message
+from clarion.api.faces import engagement, message, message_of_test, short_message
 from clarion.api.wire import Id, Page, Search, find, link_next, page_of, tenant_of
 from clarion.models import Engagement, Message
 from clarion.models.messages import Messages
@@ -31,7 +31,7 @@ def list_messages(request: HttpRequest, page: Query[Page], filters: Query[Messag
 @router.get("/api/v1/messages/{int:message_id}")
 def get_message(request: HttpRequest, message_id: int) -> dict[str, Any]:
     row = find(Message.objects.of(tenant_of(request)).select_related("mailing"), message_id)
-    shown = message(row) if row.mailing.test_of_id is None else test_message(row)
+    shown = message(row) if row.mailing.test_of_id is None else message_of_test(row)
     happened = Engagement.objects.of(tenant_of(request)).of_messages([row.pk])
     return {**shown, "engagements": [engagement(each) for each in happened[:MOST_ENGAGEMENTS]]}
 

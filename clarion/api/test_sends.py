@@ -7,7 +7,7 @@ from ninja import Router, Status
 
 from clarion.api.auth import Requires, caller_of
 from clarion.api.clock import now
-from clarion.api.faces import test_message
+from clarion.api.faces import message_of_test
 from clarion.api.wire import Body, Id, Phone, find, tenant_of
 from clarion.flows import mailings, test_sends
 from clarion.models import Mailing
@@ -35,4 +35,4 @@ def send_a_test(request: HttpRequest, mailing_id: int, payload: TestSend = FIRST
     row = find(rows, mailing_id)
     mailings.check_may_change(row, is_test=caller_of(request).is_test)
     message = test_sends.show(row, client_id=payload.client, phone=payload.phone, now=now())
-    return Status(202, test_message(message))
+    return Status(202, message_of_test(message))
