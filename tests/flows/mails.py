@@ -16,6 +16,9 @@ from clarion.models.moves import Move, move
 from clarion.models.permissions import Asked, refusals
 from tests.conftest import Clock
 
+# So long after it left something is told of a message: no haste, so it was a person.
+LATER = timedelta(minutes=5)
+
 _names = count(1)
 
 
@@ -71,3 +74,19 @@ def may(customer: Customer, channel: str = "email", message_class: str = Message
     """Ask the gate's question about one customer; an empty text is yes."""
     row = (customer.tenant_id, customer.pk, customer.external_id, customer.phone, channel, message_class)
     return refusals([Asked(*row)])[0]
+
+
+def kinds(message: Message) -> list[str]:
+    """Return what is known to have happened to it, in the order it was told."""
+    return list(message.engagements.order_by("seq").values_list("kind", flat=True))
+
+
+def counted(message: Message) -> dict[str, int]:
+    """Return what its mailing counts, sums of money under their currency."""
+    rows = message.mailing.engagement_counts.exclude(count=0)
+    return {f"{row.what} {row.currency}".strip(): row.count for row in rows}
+
+
+def state(message: Message) -> tuple[str, str]:
+    message.refresh_from_db()
+    return message.state, message.reason

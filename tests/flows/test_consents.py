@@ -15,19 +15,11 @@ from clarion.models.outgoing import Reason
 from clarion.models.permissions import Asked, refusals
 from tests.conftest import Clock
 from tests.factories import make_customer
-from tests.flows.mails import may, read, sent_to, tell, told
-from tests.outbox.rounds import due_messages
+from tests.flows.mails import may, read, tell, told
 
 pytestmark = pytest.mark.django_db
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-def message(tenant: Tenant, clock: Clock) -> Message:
-    (message,) = sent_to(due_messages(tenant, clock), clock)
-    clock.now += HOUR
-    return message
 
 
 def opt_in(customer: Customer, at: Any, **fields: Any) -> Consent:

@@ -1,6 +1,5 @@
 """What delivered and bounced make of a message: it is moved once, as far as the state table lets it."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,29 +9,10 @@ from clarion.models import Message, State, Tenant
 from clarion.models.engagements import Kind
 from clarion.models.outgoing import Reason
 from tests.conftest import Clock
-from tests.flows.mails import sent_to, tell
+from tests.flows.mails import kinds, sent_to, state, tell
 from tests.outbox.rounds import due_messages
 
 pytestmark = pytest.mark.django_db
-
-LATER = timedelta(minutes=5)
-
-
-@pytest.fixture
-def message(tenant: Tenant, clock: Clock) -> Message:
-    """One that left a moment ago."""
-    (message,) = sent_to(due_messages(tenant, clock), clock)
-    clock.now += LATER
-    return message
-
-
-def kinds(message: Message) -> list[str]:
-    return list(message.engagements.order_by("seq").values_list("kind", flat=True))
-
-
-def state(message: Message) -> tuple[str, str]:
-    message.refresh_from_db()
-    return message.state, message.reason
 
 
 def test_delivered_and_bounced_move_the_message_and_its_counters(tenant: Tenant, clock: Clock) -> None:

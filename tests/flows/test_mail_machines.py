@@ -9,25 +9,9 @@ import pytest
 from clarion.models import Message, Tenant
 from clarion.models.engagements import Kind, money
 from tests.conftest import Clock
-from tests.flows.mails import sent_to, tell
-from tests.outbox.rounds import due_messages
+from tests.flows.mails import LATER, counted, tell
 
 pytestmark = pytest.mark.django_db
-
-LATER = timedelta(minutes=5)
-
-
-@pytest.fixture
-def message(tenant: Tenant, clock: Clock) -> Message:
-    """One that left a moment ago."""
-    (message,) = sent_to(due_messages(tenant, clock), clock)
-    clock.now += LATER
-    return message
-
-
-def counted(message: Message) -> dict[str, int]:
-    rows = message.mailing.engagement_counts.exclude(count=0)
-    return {f"{row.what} {row.currency}".strip(): row.count for row in rows}
 
 
 def test_haste_is_a_machines(tenant: Tenant, clock: Clock, message: Message) -> None:

@@ -10,34 +10,10 @@ from clarion.models import Engagement, EngagementCount, Mailing, Message, State,
 from clarion.models.engagements import Kind
 from tests.conftest import Clock
 from tests.factories import make_customer, make_mailing
-from tests.flows.mails import read, sent_to, tell, told
+from tests.flows.mails import LATER, counted, kinds, read, sent_to, state, tell, told
 from tests.outbox.rounds import due_messages
 
 pytestmark = pytest.mark.django_db
-
-LATER = timedelta(minutes=5)
-
-
-@pytest.fixture
-def message(tenant: Tenant, clock: Clock) -> Message:
-    """One that left a moment ago."""
-    (message,) = sent_to(due_messages(tenant, clock), clock)
-    clock.now += LATER
-    return message
-
-
-def kinds(message: Message) -> list[str]:
-    return list(message.engagements.order_by("seq").values_list("kind", flat=True))
-
-
-def counted(message: Message) -> dict[str, int]:
-    rows = message.mailing.engagement_counts.exclude(count=0)
-    return {f"{row.what} {row.currency}".strip(): row.count for row in rows}
-
-
-def state(message: Message) -> tuple[str, str]:
-    message.refresh_from_db()
-    return message.state, message.reason
 
 
 def test_every_kind_of_event_is_kept_beside_its_message(
