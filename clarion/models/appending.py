@@ -6,7 +6,7 @@ their order, and what is rolled back gives its numbers back.
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from django.db import connection, models
@@ -25,22 +25,31 @@ _BESIDE = 300
 MOST_ROWS = 5_000
 
 
-def append(
-    heads: type[models.Model],
-    log: type[models.Model],
-    columns: Sequence[str],
-    tenant: Tenant,
-    rows: Sequence[Values],
-) -> dict[str, int]:
-    """Store rows of `columns`, the first of which is the id and the last the longest; return id and number of the new.
+class Log(NamedTuple):
+    """A table of numbered entries, that of its heads (each tenant's last number), and the columns a caller gives.
+
+    The first of them is the id, the last the longest.
+    """
+
+    heads: type[models.Model]
+    entries: type[models.Model]
+    columns: tuple[str, ...]
+
+    @property
+    def id_column(self) -> str:
+        return self.columns[0]
+
+
+def append(log: Log, tenant: Tenant, rows: Sequence[Values]) -> dict[str, int]:
+    """Store rows of the log's columns; return id and number of the new.
 
     To be called in a transaction. The ids of `rows` differ from each other.
     """
     numbers: dict[str, int] = {}
     for piece in _pieces(rows):
-        before = AT_ONCE[connection.vendor](heads, log, columns, tenant, piece)
+        before = AT_ONCE[connection.vendor](log, tenant, piece)
         if before is None:
-            piece, before = _step_by_step(heads, log, columns, tenant, piece)
+            piece, before = _step_by_step(log, tenant, piece)
         numbers |= {str(row[0]): before + n for n, row in enumerate(piece, 1)}
     return numbers
 
@@ -76,18 +85,12 @@ def _escaped(text: str) -> int:
     return size if text.isprintable() else size + 6 * sum(each < " " for each in text)
 
 
-def _at_once_on_postgres(
-    heads: type[models.Model],
-    log: type[models.Model],
-    columns: Sequence[str],
-    tenant: Tenant,
-    rows: Sequence[Values],
-) -> int | None:
+def _at_once_on_postgres(log: Log, tenant: Tenant, rows: Sequence[Values]) -> int | None:
     """Take numbers and store, in one statement; None, and nothing done, where an id is known or the log is new.
 
     It is never the statement that leaves known ids out: it sees the log as it was before it waited for the head.
     """
-    sql = _postgres_statement(heads, log, tuple(columns))
+    sql = _postgres_statement(log)
     document = msgspec.json.encode(rows, enc_hook=str).decode()
     with connection.cursor() as cursor:
         cursor.execute(sql, [len(rows), tenant.pk, len(rows), tenant.pk, document])
@@ -95,44 +98,37 @@ def _at_once_on_postgres(
     if before is None:
         return None
     if stored != len(rows):
-        _take_back(heads, log, tenant, before)
+        _take_back(log, tenant, before)
         return None
     return int(before)
 
 
 @cache
-def _postgres_statement(heads: type[models.Model], log: type[models.Model], columns: tuple[str, ...]) -> str:
-    fields: list[Any] = [log._meta.get_field(name) for name in columns]
+def _postgres_statement(log: Log) -> str:
+    fields: list[Any] = [log.entries._meta.get_field(name) for name in log.columns]
     names = ", ".join(f'"{field.column}"' for field in fields)
     values, source = postgres_values(fields)
     return (
-        f'WITH h AS (UPDATE "{heads._meta.db_table}" SET seq = seq + %s WHERE tenant_id = %s '
+        f'WITH h AS (UPDATE "{log.heads._meta.db_table}" SET seq = seq + %s WHERE tenant_id = %s '
         f"RETURNING seq - %s AS before), "
-        f'i AS (INSERT INTO "{log._meta.db_table}" (tenant_id, seq, {names}) '
+        f'i AS (INSERT INTO "{log.entries._meta.db_table}" (tenant_id, seq, {names}) '
         f"SELECT %s, h.before + r.n, {values} FROM h CROSS JOIN {source} ORDER BY r.n "
         f"ON CONFLICT (tenant_id, {fields[0].column}) DO NOTHING RETURNING 1) "
         f"SELECT (SELECT before FROM h), (SELECT count(*) FROM i)"
     )
 
 
-def _at_once_on_sqlite(
-    heads: type[models.Model],
-    log: type[models.Model],
-    columns: Sequence[str],
-    tenant: Tenant,
-    rows: Sequence[Values],
-) -> int | None:
+def _at_once_on_sqlite(log: Log, tenant: Tenant, rows: Sequence[Values]) -> int | None:
     """The same in three statements, which nobody comes between: this transaction is the only one that writes."""
     # Written out, because it is half of what a small batch costs.
-    found = read(f"SELECT seq FROM {heads._meta.db_table} WHERE tenant_id = %s", [tenant.pk])
+    found = read(f"SELECT seq FROM {log.heads._meta.db_table} WHERE tenant_id = %s", [tenant.pk])
     if not found:
         return None
     before = int(found[0][0])
-    numbered = [(tenant.pk, before + n, *row) for n, row in enumerate(rows, 1)]
-    if insert_rows(log, ("tenant", "seq", *columns), numbered, once=("tenant", columns[0])) != len(rows):
-        _take_back(heads, log, tenant, before)
+    if _store(log, tenant, rows, before, once=("tenant", log.id_column)) != len(rows):
+        _take_back(log, tenant, before)
         return None
-    _move_head(heads, tenant, before + len(rows))
+    _move_head(log, tenant, before + len(rows))
     return before
 
 
@@ -140,15 +136,22 @@ def _not_at_once(*_: Any) -> None:
     """MariaDB has no statement that stores and says how much of it was new without hiding what it cut."""
 
 
-def _take_back(heads: type[models.Model], log: type[models.Model], tenant: Tenant, before: int) -> None:
+def _store(log: Log, tenant: Tenant, rows: Sequence[Values], before: int, *, once: Sequence[str] = ()) -> int:
+    """Give the rows the numbers after `before`; with `once`, leave out those known by it; return how many went in."""
+    numbered = [(tenant.pk, before + n, *row) for n, row in enumerate(rows, 1)]
+    return insert_rows(log.entries, ("tenant", "seq", *log.columns), numbered, once=once)
+
+
+def _take_back(log: Log, tenant: Tenant, before: int) -> None:
     """Undo what this transaction appended. Rare; a savepoint for each piece would cost every one of them."""
-    log._default_manager.filter(tenant=tenant, seq__gt=before).delete()
-    _move_head(heads, tenant, before)
+    log.entries._default_manager.filter(tenant=tenant, seq__gt=before).delete()
+    _move_head(log, tenant, before)
 
 
-def _move_head(heads: type[models.Model], tenant: Tenant, seq: int) -> None:
+def _move_head(log: Log, tenant: Tenant, seq: int) -> None:
+    sql = f"UPDATE {log.heads._meta.db_table} SET seq = %s WHERE tenant_id = %s"
     with connection.cursor() as cursor:
-        cursor.execute(f"UPDATE {heads._meta.db_table} SET seq = %s WHERE tenant_id = %s", [seq, tenant.pk])
+        cursor.execute(sql, [seq, tenant.pk])
 
 
 AT_ONCE: dict[str, Callable[..., int | None]] = {
@@ -158,37 +161,31 @@ AT_ONCE: dict[str, Callable[..., int | None]] = {
 }
 
 
-def _step_by_step(
-    heads: type[models.Model],
-    log: type[models.Model],
-    columns: Sequence[str],
-    tenant: Tenant,
-    rows: Sequence[Values],
-) -> tuple[list[Values], int]:
+def _step_by_step(log: Log, tenant: Tenant, rows: Sequence[Values]) -> tuple[list[Values], int]:
     """Lock the head, see which ids are known, store the others; return these, and the number before theirs."""
-    before = _locked_head(heads, tenant)
+    before = _locked_head(log, tenant)
     # A statement of its own, so it sees whatever was committed before the lock was had.
     known = {
         found
         for (found,) in read_among(
-            f"SELECT {columns[0]} FROM {log._meta.db_table} WHERE tenant_id = %s AND {columns[0]} IN (…)",
+            f"SELECT {log.id_column} FROM {log.entries._meta.db_table} "
+            f"WHERE tenant_id = %s AND {log.id_column} IN (…)",
             [tenant.pk],
             [row[0] for row in rows],
         )
     }
     fresh = [row for row in rows if row[0] not in known]
     if fresh:
-        numbered = [(tenant.pk, before + n, *row) for n, row in enumerate(fresh, 1)]
-        insert_rows(log, ("tenant", "seq", *columns), numbered)
-        _move_head(heads, tenant, before + len(fresh))
+        _store(log, tenant, fresh, before)
+        _move_head(log, tenant, before + len(fresh))
     return fresh, before
 
 
-def _locked_head(heads: type[models.Model], tenant: Tenant) -> int:
-    rows = heads._default_manager.filter(tenant=tenant)
+def _locked_head(log: Log, tenant: Tenant) -> int:
+    rows = log.heads._default_manager.filter(tenant=tenant)
     locked = rows.select_for_update().values_list("seq", flat=True).first()
     if locked is None:
         # Of two who begin a log at once, the second waits here for the first, and finds its row.
-        heads._default_manager.get_or_create(tenant=tenant)
+        log.heads._default_manager.get_or_create(tenant=tenant)
         locked = rows.select_for_update().values_list("seq", flat=True).first()
     return int(locked or 0)

@@ -7,7 +7,7 @@ from typing import Self
 from django.db import models
 
 from clarion.lib.comparable import comparable
-from clarion.models.appending import append
+from clarion.models.appending import Log, append
 from clarion.models.attributes import Fact
 from clarion.models.bulk import Values
 from clarion.models.tenants import Tenant, TenantRows
@@ -37,7 +37,7 @@ class Events(TenantRows["Event"]):
         An event whose id is in the log already is not stored, and is not in the answer. The only writer of the log:
         numbers go from 1 on without a gap, in the order in which transactions commit.
         """
-        return append(EventHead, Event, COLUMNS, tenant, rows)
+        return append(Log(EventHead, Event, COLUMNS), tenant, rows)
 
     def of_customer(self, refs: Collection[str]) -> Self:
         """Those about somebody who goes by these references, the latest first by their own time."""

@@ -55,9 +55,9 @@ def once() -> None:
     """Whatever id an event has, it is a new one."""
     honest = log_models.append
 
-    def append(heads: Any, log: Any, columns: Any, tenant: Any, rows: Any) -> dict[str, int]:
+    def append(log: Any, tenant: Any, rows: Any) -> dict[str, int]:
         renamed = [(f"{row[0]}#{secrets.token_hex(4)}", *row[1:]) for row in rows]
-        numbers = honest(heads, log, columns, tenant, renamed)
+        numbers = honest(log, tenant, renamed)
         return {event_id.rpartition("#")[0]: seq for event_id, seq in numbers.items()}
 
     log_models.append = append  # type: ignore[assignment]
@@ -67,10 +67,10 @@ def given_back() -> None:
     """Numbers are taken for every event that comes, and those of known ones are not given back."""
     honest = log_models.append
 
-    def append(heads: Any, log: Any, columns: Any, tenant: Any, rows: Any) -> dict[str, int]:
-        numbers = honest(heads, log, columns, tenant, rows)
+    def append(log: Any, tenant: Any, rows: Any) -> dict[str, int]:
+        numbers = honest(log, tenant, rows)
         wasted = len(rows) - len(numbers)
-        heads.objects.filter(tenant=tenant).update(seq=models.F("seq") + wasted)
+        log.heads.objects.filter(tenant=tenant).update(seq=models.F("seq") + wasted)
         return numbers
 
     log_models.append = append  # type: ignore[assignment]
@@ -79,12 +79,12 @@ def given_back() -> None:
 def numbers_in_order() -> None:
     """Numbers are taken beforehand, so what has a later one may be there first."""
 
-    def append(heads: Any, log: Any, columns: Any, tenant: Any, rows: Any) -> dict[str, int]:
+    def append(log: Any, tenant: Any, rows: Any) -> dict[str, int]:
         def take() -> int:
             with transaction.atomic():
-                heads.objects.get_or_create(tenant=tenant)
-                (before,) = heads.objects.filter(tenant=tenant).select_for_update().values_list("seq")[0]
-                heads.objects.filter(tenant=tenant).update(seq=before + len(rows))
+                log.heads.objects.get_or_create(tenant=tenant)
+                (before,) = log.heads.objects.filter(tenant=tenant).select_for_update().values_list("seq")[0]
+                log.heads.objects.filter(tenant=tenant).update(seq=before + len(rows))
             connection.close()
             return int(before)
 
@@ -92,7 +92,7 @@ def numbers_in_order() -> None:
             before = other.submit(take).result()
         time.sleep(random() / 50)
         numbered = [(tenant.pk, before + n, *row) for n, row in enumerate(rows, 1)]
-        insert_rows(log, ("tenant", "seq", *columns), numbered)
+        insert_rows(log.entries, ("tenant", "seq", *log.columns), numbered)
         return {str(row[0]): before + n for n, row in enumerate(rows, 1)}
 
     log_models.append = append  # type: ignore[assignment]
