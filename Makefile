@@ -21,11 +21,11 @@ run: core  ## start everything, for development, on loopback; Ctrl-C stops it
 demo: core  ## show every journey on made-up data, against stand-ins for the providers
 	@exec $(BIN)/clarion demo
 
-test: core group-test  ## all tests on SQLite (make legs: on every database)
-	@$(PYTEST) -m 'not thorough'
+test: core group-test  ## the tests that take less than a second each, on SQLite (make legs: on every database)
+	@$(PYTEST) -m 'not thorough and not slow'
 
-thorough: core group-test  ## the tests that take their time; with some, a protection is switched off and missed
-	@$(PYTEST) -m thorough
+thorough: core group-test  ## the other tests; with some, a protection is switched off and missed
+	@$(PYTEST) -m 'thorough or slow'
 
 check: lint  ## what CI asks: format, lint, types, arrows, then the tests
 	@$(MAKE) --no-print-directory test

@@ -171,6 +171,7 @@ def test_a_model_without_a_tenant_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     assert Complaint("Mailing", "belongs to no tenant") in list(house_rules.model_has_a_tenant())
 
 
+@pytest.mark.slow
 def test_no_migration_is_missing(db: None) -> None:
     told = StringIO()
     try:

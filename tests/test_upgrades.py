@@ -50,6 +50,7 @@ def make_people(old: Any, tenant: Any, now: datetime) -> None:
         people.create(tenant=tenant, created_at=now, **row, **({"zone": zone} if knows_zones else {}))
 
 
+@pytest.mark.slow
 def test_what_waited_before_the_upgrade_leaves_after_it(old: Any, clock: Clock, settings: Any) -> None:
     now = clock()
     tenant = old.get_model("clarion", "Tenant").objects.create(name="shop", created_at=now)

@@ -106,6 +106,7 @@ def test_no_answer_lets_another_site_read_it() -> None:
     assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", [["run", "--dev", "--host", EVERYWHERE], ["web"]], ids=["run", "web alone"]
 )

@@ -64,6 +64,7 @@ def test_a_file_in_chunks_may_take_longer_than_a_body(shop: Shop) -> None:
         assert hear(connection)[0] == 202
 
 
+@pytest.mark.slow
 def test_a_file_that_stands_still_is_given_up(shop: Shop) -> None:
     with socket.create_connection(("127.0.0.1", shop.port), timeout=PATIENCE) as connection:
         connection.sendall(head(shop, b"Content-Length: 1000") + TABLE)

@@ -81,6 +81,7 @@ def test_the_longest_body_is_taken(shop: Shop) -> None:
     assert shop.post("/api/v1/clients", padded).status == 201
 
 
+@pytest.mark.slow
 def test_a_slow_body_is_given_up(hub: Hub) -> None:
     began = time.monotonic()
 

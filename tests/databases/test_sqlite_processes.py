@@ -104,6 +104,7 @@ def turns_waited(path: Path, asks: int, **how: str) -> list[int]:
     return [int(line) for line in printed.split()]
 
 
+@pytest.mark.slow
 def test_four_processes_that_count_up_lose_nothing_and_are_never_locked_out(path: Path) -> None:
     with closing(sqlite3.connect(path)) as first, first:
         first.execute("CREATE TABLE count (n)")
@@ -117,6 +118,7 @@ def test_four_processes_that_count_up_lose_nothing_and_are_never_locked_out(path
         assert after.execute("SELECT n FROM count").fetchone() == (800,)
 
 
+@pytest.mark.slow
 def test_a_process_waits_a_turn_or_two_beside_one_that_commits_back_to_back(path: Path) -> None:
     waited = turns_waited(path, asks=40)
 
@@ -141,6 +143,7 @@ def test_without_the_turnstile_the_same_process_starves(
     assert max(waited) > 25, waited
 
 
+@pytest.mark.slow
 def test_test_databases_are_made_cloned_and_removed_whole(path: Path) -> None:
     clone = path.with_name(f"{path.name}_1.test")
     start(BE_KILLED_BEFORE_THE_LAST_CLOSE, clone).communicate()

@@ -260,6 +260,7 @@ def test_in_any_order_the_same_line_holds(
     assert (first and (first.at, first.verdict)) == (second and (second.at, second.verdict))
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(range(8)))
 def test_in_any_order_events_come_to_the_same_ledger(tenant: Tenant, clock: Clock, order: list[int]) -> None:

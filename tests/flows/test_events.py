@@ -212,6 +212,7 @@ def at_once(work: Callable[[int], None], count: int) -> None:
     assert errors == []
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_writers_at_once_leave_no_gap_and_store_each_id_once(
     tenant: Tenant, other_tenant: Tenant, clock: Clock
@@ -236,6 +237,7 @@ def test_writers_at_once_leave_no_gap_and_store_each_id_once(
     assert len(numbers(other_tenant)) == WRITERS * BATCHES
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_reader_beside_writers_sees_every_number_once_and_in_order(tenant: Tenant, clock: Clock) -> None:
     total = WRITERS * BATCHES

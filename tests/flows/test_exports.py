@@ -252,6 +252,7 @@ people = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(people=people, kind=st.sampled_from(["csv", "ndjson"]))
 def test_what_went_out_comes_in_equal_on_the_other_side(

@@ -10,6 +10,7 @@ from tests.conftest import Clock
 pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.slow
 def test_a_fresh_installation_gets_an_operator_a_tenant_and_a_key(clock: Clock) -> None:
     welcome = first_start.prepare(clock())
 
@@ -41,6 +42,7 @@ def test_what_is_there_already_is_left_alone(clock: Clock) -> None:
     assert get_user_model().objects.count() == 1
 
 
+@pytest.mark.slow
 def test_what_is_shown_once_does_not_show_in_what_is_printed(clock: Clock) -> None:
     welcome = first_start.prepare(clock())
 

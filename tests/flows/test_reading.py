@@ -68,6 +68,7 @@ def test_effects_and_position_are_rolled_back_together(tenant: Tenant, clock: Cl
     assert (seen(tenant), place(tenant)) == ([], 0)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_steady")
 @pytest.mark.parametrize("poisoned", [1, 2, 137, 640, 999, 1_000])
 def test_one_event_among_a_thousand_is_found_and_parked_and_the_others_are_read_once(

@@ -40,6 +40,7 @@ def at_once(*work: Callable[[], None]) -> None:
     assert failed == []
 
 
+@pytest.mark.slow
 def test_workers_that_read_at_once_read_each_event_once(
     tenant: Tenant, other_tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

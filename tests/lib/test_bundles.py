@@ -58,6 +58,7 @@ def test_a_text_that_never_ends_takes_no_time() -> None:
     assert time.perf_counter() - began < 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     ["[" + "," * 15_000_000 + "]", "[" * 15_000_000, "[" + "[]," * 5_000_000 + "]"],
@@ -127,6 +128,7 @@ MANY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", MANY.values(), ids=MANY)
 @pytest.mark.parametrize("is_lines", [False, True], ids=["element", "line"])
 def test_what_has_too_much_in_it_is_refused_without_being_built(text: str, is_lines: bool) -> None:
@@ -146,6 +148,7 @@ def test_what_has_too_much_in_it_is_refused_without_being_built(text: str, is_li
     assert peak < 10 * len(body)
 
 
+@pytest.mark.slow
 def test_a_batch_has_so_much_in_all() -> None:
     heavy = "[" + "[]," * 9_000 + "0]"
 

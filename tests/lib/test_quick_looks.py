@@ -72,6 +72,11 @@ PIECES = st.sampled_from(
 )
 
 
+def told(thing: object) -> str:
+    """Return a thing, or all that is said against it, as a text: what is not equal to itself is the same here."""
+    return repr(thing.errors if isinstance(thing, bundles.NotKeepable) else thing)
+
+
 @given(st.lists(PIECES, max_size=6).map("".join))
 def test_a_line_means_what_a_full_look_finds_in_it(text: str) -> None:
     line = text.replace("\n", " ").strip(" \t\r")
@@ -94,11 +99,14 @@ def test_a_line_means_what_a_full_look_finds_in_it(text: str) -> None:
 @given(st.lists(st.lists(PIECES, max_size=3).map("".join), min_size=1, max_size=3))
 def test_an_array_means_what_its_lines_would(texts: list[str]) -> None:
     try:
-        elements = [json.dumps(strict_json.read(text)) for text in texts]
+        for text in texts:
+            strict_json.read(text)
     except ValueError:
-        return
+        return  # so the array would have other elements than these
 
     array = bundles.read(f"[{','.join(texts)}]".encode(), is_lines=False, most=9, longest=1_000)
-    lines = bundles.read("\n".join(elements).encode(), is_lines=True, most=9, longest=1_000)
+    lines = bundles.read(
+        "\n".join(text.replace("\n", " ") for text in texts).encode(), is_lines=True, most=9, longest=1_000
+    )
 
-    assert [repr(each) for each in array.things] == [repr(each) for each in lines.things]
+    assert [told(each) for each in array.things] == [told(each) for each in lines.things]

@@ -83,6 +83,7 @@ def someone_is_next(path: Path) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_processes_pass_one_at_a_time(path: Path, tmp_path: Path) -> None:
     count = tmp_path / "count"
     count.write_text("0")

@@ -30,6 +30,7 @@ def look(tenant: Tenant, audience: Any = None, *, by_zone: bool = True) -> Overv
     return look_over(everybody, everybody if audience is None else audience, by_zone=by_zone)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=15,
     deadline=None,

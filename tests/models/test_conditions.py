@@ -212,6 +212,7 @@ def compare(rows: list[dict[str, Any]], asked: list[dict[str, Any]]) -> None:
         assert found == {row["id"] for row in rows if read.holds(row)}, raw
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["tag", "timezone", "external_id", "attributes.a"])
 def test_every_odd_text_is_compared_with_every_other(tenant: Tenant, field: str) -> None:
     name, _, member = field.partition(".")
@@ -246,6 +247,7 @@ def test_every_odd_name_is_told_from_every_other(tenant: Tenant) -> None:
     compare(rows, [{"not": {"field": f"attributes.{name}", "eq": name}} for name in NAMES])
 
 
+@pytest.mark.slow
 @settings(
     max_examples=15,
     deadline=None,

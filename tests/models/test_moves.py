@@ -143,6 +143,7 @@ WALKS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(walk=WALKS)
 def test_whatever_happens_the_counters_equal_a_count(

@@ -36,6 +36,7 @@ def test_who_opts_out_between_two_rounds_gets_nothing_any_more(
     assert audit.run(clock()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("probe")
 @pytest.mark.parametrize("count", [100, pytest.param(1_000, marks=pytest.mark.thorough)])

@@ -44,6 +44,7 @@ def all_rounds(outbox: Outbox, clock: Clock, mailing: Mailing) -> int:
     return sent(mailing)
 
 
+@pytest.mark.slow
 def test_an_account_with_a_rate_begins_no_more_than_that(
     tenant: Tenant, probe: GatewayAccount, clock: Clock, outbox: Outbox, lease_clock: LeaseClock
 ) -> None:
@@ -60,6 +61,7 @@ def test_an_account_with_a_rate_begins_no_more_than_that(
     assert found[-1] == 3 + 10 * 2
 
 
+@pytest.mark.slow
 def test_two_workers_share_one_rate(
     tenant: Tenant,
     probe: GatewayAccount,

@@ -162,6 +162,7 @@ def test_a_mailing_can_be_edited_before_it_starts(shop: Shop) -> None:
     assert [row["text"] for row in shop.get("/api/v1/messages").json()["data"]] == ["other"]
 
 
+@pytest.mark.slow
 def test_a_mailing_whose_time_comes_starts_by_itself(shop: Shop) -> None:
     add_client(shop)
     mailing = add_mailing(shop, start_time=at(seconds=1.5))
