@@ -3,12 +3,15 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import msgspec
 from django.db import connection, models
 
 Values = tuple[Any, ...]
+# Rows in one INSERT on SQLite. More make it no faster; and with 16 columns 2,047 is all that its 32,766 places allow.
+_MOST_AT_ONCE = 64
 
 
 def lock_rows(
@@ -103,8 +106,8 @@ def insert_rows(
 ) -> int:
     """Make a row of these columns for each of `rows`; what a database fills in by itself is left out.
 
-    One statement, however many rows. A JSON column takes its document as a text. Where there is a row already that
-    is the same in the columns `once` (a unique constraint; not on MariaDB), none is made. Return how many were.
+    One statement, however many rows; on SQLite some. A JSON column takes its document as a text. Where there is a row
+    already that is the same in the columns `once` (a unique constraint; not on MariaDB), none is made. Return how many were.
     """
     fields: list[Any] = [model._meta.get_field(name) for name in columns]
     prepared = _adapted(fields, rows)
@@ -114,10 +117,7 @@ def insert_rows(
     else_nothing = f" ON CONFLICT ({unique}) DO NOTHING" if once else ""
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
-            slots = ", ".join(["%s"] * len(fields))
-            sql = f"INSERT INTO {table} ({names}) VALUES ({slots}){else_nothing}"
-            cursor.executemany(sql, prepared)
-            return int(cursor.rowcount)
+            return _insert_in_pieces(cursor, f"INSERT INTO {table} ({names}) VALUES", prepared, else_nothing)
         document = msgspec.json.encode(prepared, enc_hook=str).decode()
         if connection.vendor == "postgresql":
             values, source = postgres_values(fields)
@@ -127,6 +127,22 @@ def insert_rows(
         sql = f"INSERT INTO {table} ({names}) SELECT {values} FROM {source} ORDER BY r.n{else_nothing}"
         cursor.execute(sql, [document])
         return int(cursor.rowcount)
+
+
+def _insert_in_pieces(cursor: Any, head: str, rows: Sequence[Sequence[Any]], tail: str) -> int:
+    """Insert with few statements, each of a size that was seen before, and so compiled; return how many rows went in.
+
+    With each statement the thread lets go of the interpreter and has to get it back: with one for each row, a server
+    that was busy meanwhile took a quarter fewer events.
+    """
+    made = at = 0
+    while at < len(rows):
+        size = min(_MOST_AT_ONCE, 1 << (len(rows) - at).bit_length() - 1)
+        slots = ", ".join([f"({', '.join(['%s'] * len(rows[at]))})"] * size)
+        cursor.execute(f"{head} {slots}{tail}", list(chain.from_iterable(rows[at : at + size])))
+        made += cursor.rowcount
+        at += size
+    return made
 
 
 def postgres_values(fields: Sequence[Any]) -> tuple[str, str]:

@@ -241,6 +241,13 @@ def test_made_rows_hold_what_they_were_given_in_the_order_of_their_ids(tenant: T
     assert inserted(tenant, *tags) == [(tag, {"a": tag}, None, MOMENT) for tag in tags]
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 63, 64, 65, 127, 200])
+def test_however_many_rows_are_made_none_is_missing_and_the_order_stays(tenant: Tenant, count: int) -> None:
+    tags = [str(n) for n in range(count)]
+
+    assert [row[0] for row in inserted(tenant, *tags)] == tags
+
+
 @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has no lengths")
 def test_a_row_that_does_not_fit_is_no_row_and_none_is_cut(tenant: Tenant) -> None:
     with pytest.raises(DataError), transaction.atomic():

@@ -13,6 +13,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -189,6 +190,12 @@ class TurnCursor(base.SQLiteCursorWrapper):
     wrapper: DatabaseWrapper
     _kept: Iterator[Any] | None = None
 
+    def convert_query(self, query: str, *, param_names: Any = None) -> str:
+        if param_names is None:
+            return _with_question_marks(query)
+        named: str = super().convert_query(query, param_names=param_names)
+        return named
+
     def execute(self, query: str, params: Any = None) -> "TurnCursor":
         self._kept = None
         if not self.wrapper.has_turn and not writes(query):
@@ -240,6 +247,12 @@ class TurnCursor(base.SQLiteCursorWrapper):
 
     def __next__(self) -> Any:
         return super().__next__() if self._kept is None else next(self._kept)
+
+
+@lru_cache(maxsize=256)  # a process has fewer statements that it says again and again
+def _with_question_marks(query: str) -> str:
+    """Return the statement as the driver has it, as Django does; an INSERT of many rows is long to go through each time."""
+    return base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
 
 
 class _Estate:
