@@ -42,6 +42,8 @@ COLUMNS = (
     Column("back", 5, lambda figures: f"{figures.back:.1f}"),
     Column("seconds", 7, lambda figures: f"{figures.seconds:.0f}"),
 )
+# A run at full size takes some ten minutes; one that takes six times as long stands still, s.
+PATIENCE = 3_600.0
 # Each run of the second kind uses a server up.
 OWN_SERVERS: dict[str, Callable[[], AbstractContextManager[Server]]] = {
     "postgres": private_postgres,
@@ -151,7 +153,9 @@ RUNS = {"kills": kills, "gaps": gaps, "power": power, "disk": disk, "server": se
 
 def _on(database: str, plans: list[Plan], teeth: list[Tooth]) -> int:
     with _server(database) as url:
-        kept = [is_kept(plan, COLUMNS, first=database.rjust(10), server=url) for plan in plans]
+        kept = [
+            is_kept(plan, COLUMNS, first=database.rjust(10), server=url, timeout=PATIENCE) for plan in plans
+        ]
         return kept.count(False) + sum(not is_missed(tooth, url) for tooth in teeth)
 
 
