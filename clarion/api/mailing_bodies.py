@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import Field, ValidationInfo
 
 from clarion.api.auth import caller_of
 from clarion.api.wire import (
@@ -16,13 +16,13 @@ from clarion.api.wire import (
     Tag,
     Text,
     Time,
-    looked_through,
 )
 from clarion.flows.drafts import EndsBeforeStart, find_account
 from clarion.flows.wording import check_wording
 from clarion.lib.filters import BadFilter
 from clarion.lib.problems import FieldError
 from clarion.lib.texts import LONGEST_TEXT
+from clarion.lib.validators import after, looked_through
 from clarion.models.accounts import LARGEST_RATE, LEAST_RATE
 from clarion.models.conditions import filter_of
 
@@ -57,11 +57,11 @@ def _errors_in(value: object) -> Sequence[FieldError]:
     return []
 
 
-MailingText = Annotated[Text, Field(min_length=1, max_length=LONGEST_TEXT), AfterValidator(_can_be_made)]
-End = Annotated[Time, AfterValidator(_inside)]
+MailingText = Annotated[Text, Field(min_length=1, max_length=LONGEST_TEXT), after(_can_be_made)]
+End = Annotated[Time, after(_inside)]
 Rate = Annotated[float, Field(ge=LEAST_RATE, le=LARGEST_RATE, strict=False)]
 Conditions = Annotated[dict[str, Any], looked_through(_errors_in)]
-AccountName = Annotated[Text, Field(max_length=100), AfterValidator(_known_account)]
+AccountName = Annotated[Text, Field(max_length=100), after(_known_account)]
 
 
 class MailingBody(Body):

@@ -170,4 +170,4 @@ def _place(loc: Sequence[Any]) -> list[Any]:
 
 def _sentence(item: dict[str, Any]) -> str:
     sentence = _SENTENCES.get(item["type"])
-    return sentence or str(item["msg"]).removeprefix("Value error, ")
+    return sentence or str(item["msg"])

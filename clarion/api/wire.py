@@ -9,15 +9,13 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Schema
 from ninja.parser import Parser
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
-from pydantic import ValidationError as PydanticValidationError
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo
 
 from clarion.api.auth import caller_of
 from clarion.api.problems import Unreadable
 from clarion.lib import strict_json
-from clarion.lib.problems import FieldError
 from clarion.lib.times import parse_time
+from clarion.lib.validators import before, looked_through
 from clarion.models import Tenant
 from clarion.models.attributes import errors_in
 from clarion.models.profiles import ExternalId as ExternalId
@@ -66,30 +64,11 @@ def _local_time(value: Any) -> time:
     return time.fromisoformat(value)
 
 
-def looked_through(look: Callable[[object], Sequence[FieldError]]) -> BeforeValidator:
-    """Check a member that has members of its own; each that is wrong is named by the way to it."""
-
-    def check(value: Any) -> Any:
-        wrong: list[InitErrorDetails] = [
-            {
-                "type": PydanticCustomError("value_error", "{sentence}", {"sentence": error["msg"]}),
-                "loc": tuple(error["loc"]),
-                "input": None,
-            }
-            for error in look(value)
-        ]
-        if wrong:
-            raise PydanticValidationError.from_exception_data("body", wrong)
-        return value
-
-    return BeforeValidator(check)
-
-
-LocalTime = Annotated[time, BeforeValidator(_local_time, json_schema_input_type=str)]
-Time = Annotated[datetime, BeforeValidator(_time, json_schema_input_type=str)]
-Id = Annotated[int, Field(ge=1, le=LARGEST_ID), BeforeValidator(_id)]
+LocalTime = Annotated[time, before(_local_time, taken_from=str)]
+Time = Annotated[datetime, before(_time, taken_from=str)]
+Id = Annotated[int, Field(ge=1, le=LARGEST_ID), before(_id)]
 Attributes = Annotated[dict[str, Any], looked_through(errors_in)]
-NumberOrOperator = Annotated[Operator, BeforeValidator(_operator, json_schema_input_type=int | str)]
+NumberOrOperator = Annotated[Operator, before(_operator, taken_from=int | str)]
 # A filter that is longer than what it is compared with finds nothing; this bounds the work of finding that out.
 Search = Annotated[Text, Field(max_length=255)]
 

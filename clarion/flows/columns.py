@@ -204,7 +204,7 @@ def _checked(fields: dict[str, Any], attributes: Mapping[str, Any], *, derive: b
 
 
 def _sentence(error: Any) -> str:
-    return _SENTENCES.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
+    return _SENTENCES.get(error["type"]) or str(error["msg"])
 
 
 def _meaning(heading: str) -> str:

@@ -4,7 +4,9 @@ import re
 from typing import Annotated
 
 import yarl
-from pydantic import AfterValidator, SecretStr, WithJsonSchema
+from pydantic import SecretStr, WithJsonSchema
+
+from clarion.lib.validators import after
 
 PRINTABLE = re.compile(r"[!-~]+")
 
@@ -29,7 +31,7 @@ def _header_secret(value: SecretStr) -> SecretStr:
 
 
 # The beginning of an http(s) URL, without a slash at its end; a path is appended with one.
-BaseUrl = Annotated[str, AfterValidator(_base_url), WithJsonSchema({"type": "string", "format": "uri"})]
+BaseUrl = Annotated[str, after(_base_url), WithJsonSchema({"type": "string", "format": "uri"})]
 
 # A secret that travels in a header, so it must not be able to end one.
-HeaderSecret = Annotated[SecretStr, AfterValidator(_header_secret)]
+HeaderSecret = Annotated[SecretStr, after(_header_secret)]

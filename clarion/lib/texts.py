@@ -104,7 +104,8 @@ class Text:
         return text
 
 
-@lru_cache(maxsize=1024)
+# A worker sends fewer mailings at once. One text takes up to 350 KiB once it is compiled.
+@lru_cache(maxsize=128)
 def compile_text(source: str) -> Text:
     """Return the text ready for use. Kept, because a mailing renders one text a million times.
 

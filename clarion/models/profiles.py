@@ -1,10 +1,11 @@
 """What the fields of a customer may be, whoever brings them: a caller of the API, or a row of a file."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from clarion.lib.comparable import complaint_of_text, fold
+from clarion.lib.validators import after
 
 # Longer than any text there is; what is too long says so by the limit of its own field.
 _NO_LIMIT = 2**31
@@ -17,7 +18,7 @@ def _plain(value: str) -> str:
     return value
 
 
-def _fits(length: int) -> AfterValidator:
+def _fits(length: int) -> Any:
     """Limit the form in which a label is compared: folding makes some texts longer (ß becomes ss)."""
 
     def check(value: str) -> str:
@@ -25,11 +26,11 @@ def _fits(length: int) -> AfterValidator:
             raise ValueError(f"must have at most {length} characters, also when its case is ignored")
         return value
 
-    return AfterValidator(check)
+    return after(check)
 
 
 # The limit first: of what is too long nothing else need be looked at.
-_PLAIN = AfterValidator(_plain)
+_PLAIN = after(_plain)
 
 Text = Annotated[str, _PLAIN]
 Phone = Annotated[str, Field(pattern=r"^7[0-9]{10}$", examples=["70000000000"]), _PLAIN]
