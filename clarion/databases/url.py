@@ -92,7 +92,7 @@ def _postgres(options: dict[str, Any]) -> dict[str, Any]:
     # Of a name given twice the last counts: an operator's own options stay, and cannot undo ours.
     theirs = str(options.get("options", ""))
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "clarion.databases.postgres",
         "OPTIONS": {**GONE_AFTER, **options, "options": " ".join((theirs, *ours)).strip()},
     }
 

@@ -65,7 +65,7 @@ class Writer:
         self._thread: threading.Thread | None = None
         # After a failure: how long nobody asks the database, and until when (monotonic seconds).
         self._rest, self._rests_until = 0.0, 0.0
-        # Whether the database was seen to keep its promises.
+        # Whether the database was seen to keep its promises since it was last away.
         self._is_safe = False
 
     def accept(self, parcel: Parcel) -> None:
@@ -156,7 +156,7 @@ class Writer:
         self._tell([(parcel, list(islice(left, len(parcel.arrivals)))) for parcel in batch])
 
     def _look_at_promises(self) -> None:
-        """Ask once whether the database keeps what is acknowledged: it may have been away when this process started.
+        """Ask whether the database keeps what is acknowledged: first of all, and again whenever it was away.
 
         :raises OperationalError: it would not
         """
@@ -167,8 +167,9 @@ class Writer:
 
     def _fail(self, batch: Sequence[Parcel], error: Exception) -> None:
         log.warning("database_unavailable", error=type(error).__name__, code=code_of(error))
-        # A lost connection is opened anew by whoever asks next.
+        # A lost connection is opened anew by whoever asks next, and it may be another server that answers then.
         drop_connection()
+        self._is_safe = False
         self._rest = min(self._rest * 2 or FIRST_REST, LONGEST_REST)
         self._rests_until = time.monotonic() + self._rest
         self._tell([(parcel, Unavailable()) for parcel in batch])

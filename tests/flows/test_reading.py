@@ -53,7 +53,9 @@ def test_one_that_has_read_everything_does_nothing_until_there_is_more(tenant: T
     idle = read_on(recorder(), clock())
     fill(tenant, 2, clock())
 
-    assert (idle, read_on(recorder(), clock()), seen(tenant)) == (0, 1, [1, 2, 3, 4, 5])
+    assert idle == 0
+    assert read_on(recorder(), clock()) > 0
+    assert seen(tenant) == [1, 2, 3, 4, 5]
 
 
 def test_effects_and_position_are_rolled_back_together(tenant: Tenant, clock: Clock) -> None:
