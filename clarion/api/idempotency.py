@@ -25,7 +25,7 @@ from clarion.models.transactions import is_lock_conflict
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 # A request that was wrong, came too often, or met a fault of ours may be tried again under the same key.
 _NOT_KEPT = frozenset({400, 401, 403, 413, 415, 429})
-_KEPT_HEADERS = ("Content-Type", "Clarion-Warnings", "Location", "Link")
+_KEPT_HEADERS = ("Content-Type", "Clarion-Seq", "Clarion-Warnings", "Link", "Location")
 
 
 class IdempotencyKeys:

@@ -39,6 +39,15 @@ def test_a_warning_is_given_again(api: Client) -> None:
     assert answers[0].headers["Clarion-Warnings"] == answers[1].headers["Clarion-Warnings"] != ""
 
 
+def test_the_number_of_an_event_is_given_again(api: Client) -> None:
+    event = {"event_type": "PRODUCT"}
+
+    answers = [ask(api, "POST", "/api/v1/events", event, Idempotency_Key="k") for _ in range(2)]
+
+    assert [answer.headers["Clarion-Seq"] for answer in answers] == ["1", "1"]
+    assert answers[1].headers["Idempotent-Replayed"] == "true"
+
+
 def test_a_repeated_answer_carries_the_id_of_its_own_request(api: Client) -> None:
     made(api, "/api/v1/clients", CLIENT, Idempotency_Key="k", X_Request_Id="first")
 
