@@ -9,8 +9,8 @@ from pydantic import Field
 
 from clarion.api import event_posts
 from clarion.api.auth import Requires
+from clarion.api.event_pages import EventRow, answer, page, place_of
 from clarion.api.problems import Unreadable
-from clarion.api.told import Told, answer, place_of, told
 from clarion.api.wire import DEFAULT_LIMIT, LARGEST_ID, MOST, Search, Time, link_next, tenant_of
 from clarion.flows import events
 from clarion.lib.comparable import complaint_of_text, fold
@@ -62,7 +62,7 @@ def list_events(request: HttpRequest, filters: Query[LogFilter]) -> HttpResponse
     rows = _filtered(request, filters, place)
     if place is None and filters.cursor is not None:
         rows = rows.filter(seq__lt=filters.cursor)
-    found = told(rows.order_by("-seq" if place is None else "seq"), filters.limit + 1)
+    found = page(rows.order_by("-seq" if place is None else "seq"), filters.limit + 1)
     if place is not None:
         # Asked again: what was cut off while it was read would seem never to have been.
         events.read_log(tenant_of(request), place)
@@ -76,7 +76,7 @@ def get_event(request: HttpRequest, event_id: str) -> HttpResponse:
     """One event, as it was told. Its number and when it came are in the headers."""
     if complaint_of_text(event_id, 255):
         raise Http404
-    found = told(Event.objects.of(tenant_of(request)).filter(event_id=event_id), 1)
+    found = page(Event.objects.of(tenant_of(request)).filter(event_id=event_id), 1)
     if not found:
         raise Http404
     response = answer(found[0].document)
@@ -100,7 +100,7 @@ def get_events(request: HttpRequest, customer_id: str, filters: Query[PersonFilt
     if filters.cursor is not None:
         place = place_of(filters.cursor)
         rows = rows.before(place.at, place.number)
-    found = told(rows, filters.limit + 1)
+    found = page(rows, filters.limit + 1)
     shown = found[: filters.limit]
     response = answer([row.document for row in shown])
     if len(found) > filters.limit:
@@ -152,6 +152,6 @@ def _spellings(kind: str) -> list[str]:
     return [kind.upper(), kind.lower()]
 
 
-def _entry(row: Told) -> dict[str, Any]:
+def _entry(row: EventRow) -> dict[str, Any]:
     shown: dict[str, Any] = {"seq": row.seq, "received": wire_time(row.received_at), "event": row.document}
     return shown | ({"flawed": True} if row.is_flawed else {})

@@ -8,8 +8,8 @@ from ninja import Query, Router, Schema
 from pydantic import Field
 
 from clarion.api.auth import Requires
+from clarion.api.event_pages import EVENT, MESSAGE, Place, answer, page, place_of
 from clarion.api.faces import message
-from clarion.api.told import EVENT, MESSAGE, Place, answer, place_of, told
 from clarion.api.wire import DEFAULT_LIMIT, LARGEST_ID, MOST, Search, tenant_of
 from clarion.flows import events
 from clarion.lib.comparable import complaint_of_text
@@ -24,9 +24,8 @@ class TimelinePage(Schema):
     cursor: Search | None = None
 
 
-# It keeps the name it has had in the API's description.
-@router.get("/api/v1/customers/{path:ref}/timeline", operation_id="clarion_api_events_get_timeline")
-def get_timeline(request: HttpRequest, ref: str, page: Query[TimelinePage]) -> HttpResponse:
+@router.get("/api/v1/customers/{path:ref}/timeline")
+def get_timeline(request: HttpRequest, ref: str, asked: Query[TimelinePage]) -> HttpResponse:
     """All that happened to somebody: events about them and messages to them, the latest first."""
     tenant = tenant_of(request)
     if complaint_of_text(ref, 255):
@@ -36,21 +35,21 @@ def get_timeline(request: HttpRequest, ref: str, page: Query[TimelinePage]) -> H
     sent = Message.objects.of(tenant).without_tests().filter(customer_id=_number(ref, customer))
     if customer is None and not about.exists() and not sent.exists():
         raise Http404
-    if page.cursor is not None:
-        place = place_of(page.cursor)
+    if asked.cursor is not None:
+        place = place_of(asked.cursor)
         about = about.before(place.at, place.number if place.kind == EVENT else 0)
         sent = sent.made_before(place.at, place.number if place.kind == MESSAGE else LARGEST_ID)
     lines: list[tuple[Place, dict[str, Any]]] = [
-        (row.place, {"event": row.document}) for row in told(about, page.limit + 1)
+        (row.place, {"event": row.document}) for row in page(about, asked.limit + 1)
     ]
-    messages = list(sent.select_related("mailing").order_by("-created_at", "-id")[: page.limit + 1])
+    messages = list(sent.select_related("mailing").order_by("-created_at", "-id")[: asked.limit + 1])
     happened = _engagements(tenant, messages)
     for each in messages:
         shown_line = {"message": message(each), "engagements": happened[each.pk]}
         lines.append((Place(each.created_at, MESSAGE, each.pk), shown_line))
     lines.sort(key=lambda line: line[0], reverse=True)
-    shown = lines[: page.limit]
-    following = str(shown[-1][0]) if len(lines) > page.limit else None
+    shown = lines[: asked.limit]
+    following = str(shown[-1][0]) if len(lines) > asked.limit else None
     return answer({"data": [{"at": wire_time(place.at), **what} for place, what in shown], "next": following})
 
 

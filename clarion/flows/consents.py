@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Max, Min
 
 from clarion.flows.events import find_customer, refs_of
-from clarion.flows.mail_events import Told
+from clarion.flows.mail_events import MailEvent
 from clarion.flows.mail_ties import EMAIL, Mail
 from clarion.models import Consent, Customer, Suppression, Tenant
 from clarion.models.consents import (
@@ -56,7 +56,7 @@ class Additions:
 
 def additions(
     tenant: Tenant,
-    told: Sequence[Told],
+    told: Sequence[MailEvent],
     mails: Mapping[int, Mail],
     people: Mapping[str, Customer],
     now: datetime,
@@ -161,7 +161,7 @@ def _since(said: Sequence[Said], channel: str, message_class: str) -> datetime |
     return last.at if last is not None else None
 
 
-def _fresh(rows: LedgerRows[Any], told: Sequence[Told]) -> list[Told]:
+def _fresh(rows: LedgerRows[Any], told: Sequence[MailEvent]) -> list[MailEvent]:
     """Leave out what stands in the ledger already: an event that is read again adds nothing."""
     if not told:
         return []
@@ -170,7 +170,7 @@ def _fresh(rows: LedgerRows[Any], told: Sequence[Told]) -> list[Told]:
 
 
 def _about(
-    tenant: Tenant, told: Told, mail: Mail | None, people: Mapping[str, Customer], now: datetime
+    tenant: Tenant, told: MailEvent, mail: Mail | None, people: Mapping[str, Customer], now: datetime
 ) -> dict[str, Any]:
     person = people.get(told.ref)
     return {

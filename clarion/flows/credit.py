@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 
-from clarion.flows.mail_events import Told
+from clarion.flows.mail_events import MailEvent
 from clarion.flows.mail_ties import person_id
 from clarion.models import Customer, Engagement, Tenant
 from clarion.models.engagements import Credit, Kind
@@ -37,7 +37,9 @@ class _Touch(NamedTuple):
 _COLUMNS = ("at", "seq", "kind", "message_id", "mailing_id", "customer_id", "mailing__account__is_test")
 
 
-def credit(tenant: Tenant, purchases: Sequence[Told], people: Mapping[str, Customer]) -> dict[int, Credited]:
+def credit(
+    tenant: Tenant, purchases: Sequence[MailEvent], people: Mapping[str, Customer]
+) -> dict[int, Credited]:
     """Return what each of these purchases, which name no message of ours, is put down to, by the event's number.
 
     Only what stands before the purchase in the log counts, and happened before it, within the days that
@@ -60,7 +62,7 @@ def credit(tenant: Tenant, purchases: Sequence[Told], people: Mapping[str, Custo
     return {seq: credited for seq, credited in found.items() if credited is not None}
 
 
-def _last(purchase: Told, touches: Sequence[_Touch], window: timedelta) -> Credited | None:
+def _last(purchase: MailEvent, touches: Sequence[_Touch], window: timedelta) -> Credited | None:
     earlier = [
         touch
         for touch in touches

@@ -43,7 +43,7 @@ _AGENTS, _ADDRESSES = ("user_agent", "useragent"), ("ip", "ip_address")
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class MailEvent:
     """One mail event. `email_id` is the mail it names, "" none; `is_scanner`: a known machine did it."""
 
     seq: int
@@ -64,18 +64,18 @@ class Told:
         return number_in(self.email_id)
 
 
-def read_all(events: Sequence[Event]) -> list[Told]:
+def read_all(events: Sequence[Event]) -> list[MailEvent]:
     """Return what these events say, in their order; those that are no mail events are left out."""
     return [_read(event) for event in events if event.kind in _KINDS and event.customer_ref]
 
 
-def _read(event: Event) -> Told:
+def _read(event: Event) -> MailEvent:
     members: dict[str, Any] = msgspec.json.decode(event.body)
     kind = _KINDS[event.kind]
     if kind == Kind.BOUNCED and _is_soft(members):
         kind = Kind.DEFERRED
     email_id = members.get("email_id")
-    return Told(
+    return MailEvent(
         seq=event.seq,
         kind=kind,
         ref=event.customer_ref or "",

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from clarion.flows.mail_events import Told
+from clarion.flows.mail_events import MailEvent
 from clarion.gateways import channel_of
 from clarion.models import Customer, Message, Tenant
 from clarion.models.customers import number_in
@@ -42,7 +42,7 @@ _COLUMNS = (
 )
 
 
-def tie(tenant: Tenant, told: Sequence[Told], people: Mapping[str, Customer]) -> dict[int, Mail]:
+def tie(tenant: Tenant, told: Sequence[MailEvent], people: Mapping[str, Customer]) -> dict[int, Mail]:
     """Return the message that each event names, by the event's number; those that name none of ours are left out.
 
     A mail is named by our id for it, or by the provider's. What a test key tells is never about a live message, and
@@ -72,13 +72,15 @@ def person_id(ref: str, people: Mapping[str, Customer]) -> int | None:
     return people[ref].pk if ref in people else number_in(ref)
 
 
-def _by_number(tenant: Tenant, named: Iterable[Told]) -> list[Mail]:
+def _by_number(tenant: Tenant, named: Iterable[MailEvent]) -> list[Mail]:
     numbers = {each.message_number for each in named if each.message_number is not None}
     rows = Message.objects.of(tenant).filter(pk__in=numbers)
     return [Mail._make(row) for row in rows.values_list(*_COLUMNS)]
 
 
-def _by_name(tenant: Tenant, named: Sequence[Told], customer_ids: set[int]) -> dict[tuple[int, str], Mail]:
+def _by_name(
+    tenant: Tenant, named: Sequence[MailEvent], customer_ids: set[int]
+) -> dict[tuple[int, str], Mail]:
     """Return messages by customer and the provider's id; looked for among the customers', which has an index."""
     if not named:
         return {}

@@ -15,7 +15,7 @@ from django.db.models import Min
 
 from clarion.flows import consents
 from clarion.flows.credit import credit
-from clarion.flows.mail_events import Told, read_all
+from clarion.flows.mail_events import MailEvent, read_all
 from clarion.flows.mail_ties import Mail, tie
 from clarion.models import Customer, Engagement, EngagementCount, Event, Message, State, Tenant
 from clarion.models.bulk import Values, insert_rows
@@ -67,7 +67,7 @@ def apply(tenant: Tenant, events: Sequence[Event], now: datetime) -> None:
 
 
 def _arrive(
-    tenant: Tenant, told: Iterable[Told], mails: Mapping[int, Mail], silenced: set[int], now: datetime
+    tenant: Tenant, told: Iterable[MailEvent], mails: Mapping[int, Mail], silenced: set[int], now: datetime
 ) -> None:
     """Move the messages that arrived, or did not, as far as the state table lets them; the first word counts.
 
@@ -75,7 +75,7 @@ def _arrive(
     comes to its end before, or sees the ledger as it is afterwards. None begins in between, save one that is made in
     this very moment, after the look for what waits.
     """
-    news: dict[int, Told] = {}
+    news: dict[int, MailEvent] = {}
     for each in told:
         if each.kind in _ARRIVALS and each.seq in mails:
             news.setdefault(mails[each.seq].id, each)
@@ -99,12 +99,12 @@ def _arrive(
     move(Message, arrived)
 
 
-def _columns(row: Held, told: Told, now: datetime) -> dict[str, object]:
+def _columns(row: Held, told: MailEvent, now: datetime) -> dict[str, object]:
     columns: dict[str, object] = {"code": told.code} if told.code else {}
     return columns if row.state == State.ACCEPTED else {**columns, "finished_at": now}
 
 
-def _keep(tenant: Tenant, told: Sequence[Told], mails: Mapping[int, Mail]) -> Counter[EngagementKey]:
+def _keep(tenant: Tenant, told: Sequence[MailEvent], mails: Mapping[int, Mail]) -> Counter[EngagementKey]:
     """Store what was told of messages that are named; return what it adds to the counters."""
     shifts: Counter[EngagementKey] = Counter()
     if not told:
@@ -147,7 +147,9 @@ def _is_hasty(at: datetime, since: datetime | None) -> bool:
     return since is not None and abs((at - since).total_seconds()) < settings.CLARION.machine_seconds
 
 
-def _credit(tenant: Tenant, told: Sequence[Told], people: Mapping[str, Customer]) -> Counter[EngagementKey]:
+def _credit(
+    tenant: Tenant, told: Sequence[MailEvent], people: Mapping[str, Customer]
+) -> Counter[EngagementKey]:
     """Put purchases that name no message of ours down to what led to them; return what it adds to the counters."""
     purchases = [each for each in told if each.kind == Kind.PURCHASED]
     shifts: Counter[EngagementKey] = Counter()
@@ -166,7 +168,7 @@ def _credit(tenant: Tenant, told: Sequence[Told], people: Mapping[str, Customer]
     return shifts
 
 
-def _with_room(tenant: Tenant, told: Sequence[Told], bought: Mapping[int, int]) -> Sequence[Told]:
+def _with_room(tenant: Tenant, told: Sequence[MailEvent], bought: Mapping[int, int]) -> Sequence[MailEvent]:
     """Return what was told, without amounts for which the sum has no room: no sum overflows, and rows and sums agree.
 
     `bought`: the mailing of each purchase, by the event's number.
@@ -180,13 +182,13 @@ def _with_room(tenant: Tenant, told: Sequence[Told], bought: Mapping[int, int]) 
 
 
 def _row(
-    tenant: Tenant, told: Told, owner: tuple[int, int, int], credit: str, *, by_machine: bool = False
+    tenant: Tenant, told: MailEvent, owner: tuple[int, int, int], credit: str, *, by_machine: bool = False
 ) -> Values:
     what = (tenant.pk, told.seq, *owner, str(told.kind), told.at, by_machine)
     return (*what, told.link, told.amount, told.currency, str(credit))
 
 
-def _earned(tenant: Tenant, told: Told, mailing_id: int) -> dict[EngagementKey, int]:
+def _earned(tenant: Tenant, told: MailEvent, mailing_id: int) -> dict[EngagementKey, int]:
     """Return what a purchase adds to its mailing's counters."""
     return {
         (mailing_id, str(Kind.PURCHASED), told.currency, tenant.pk): 1,

@@ -29,7 +29,7 @@ class Place(NamedTuple):
         return f"{(self.at - _EPOCH) // timedelta(microseconds=1)}.{self.kind}.{self.number}"
 
 
-class Told(NamedTuple):
+class EventRow(NamedTuple):
     """An event as it is given back. A model's instance, and its JSON read and written again, took half of an answer."""
 
     seq: int
@@ -47,9 +47,9 @@ class Told(NamedTuple):
         return Place(self.happened_at, EVENT, self.seq)
 
 
-def told(rows: Events, most: int) -> list[Told]:
+def page(rows: Events, most: int) -> list[EventRow]:
     """Return the first of these events."""
-    return [Told._make(row) for row in rows.values_list(*Told._fields)[:most]]
+    return [EventRow._make(row) for row in rows.values_list(*EventRow._fields)[:most]]
 
 
 def place_of(cursor: str) -> Place:
