@@ -1,10 +1,13 @@
 """Events as they are given back, and where they stand in a list that goes by time."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
+from django.db.models import Case, Func, IntegerField, TextField, Value, When
+from django.db.models.lookups import LessThanOrEqual
 from django.http import HttpResponse
 
 from clarion.api.event_posts import MEDIA_TYPE
@@ -14,6 +17,9 @@ from clarion.models.events import Events
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PLACE = re.compile(r"(-?[0-9]{1,18})\.([01])\.([0-9]{1,19})")
+# Bodies on one page, bytes, beside the first. A hundred usual events have a tenth of a megabyte; a hundred of the
+# largest, on each of 16 threads, would take gigabytes.
+MOST_BYTES = 8 * 1024 * 1024
 # At one moment events stand before messages: what somebody did comes of what they were sent.
 MESSAGE, EVENT = 0, 1
 
@@ -47,9 +53,65 @@ class EventRow(NamedTuple):
         return Place(self.happened_at, EVENT, self.seq)
 
 
-def page(rows: Events, most: int) -> list[EventRow]:
-    """Return the first of these events."""
-    return [EventRow._make(row) for row in rows.values_list(*EventRow._fields)[:most]]
+class Page(NamedTuple):
+    """The first events of a list, and whether others follow. Only a list without events has a page without one."""
+
+    rows: list[EventRow]
+    is_cut: bool
+
+
+class _Bytes(Func):
+    """How long a text is in UTF-8. Servers know it without a look at the text."""
+
+    function = "OCTET_LENGTH"
+    output_field = IntegerField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        # SQLite has the function since 3.43 only.
+        return self.as_sql(compiler, connection, template="LENGTH(CAST(%(expressions)s AS BLOB))", **context)
+
+
+def page(rows: Events, most: int) -> Page:
+    """Return the first of these events: at most so many, and no more than MOST_BYTES of bodies, but one at least."""
+    # What fits in any case comes at once, which is all of a usual page. In place of a longer one stands "".
+    is_short = LessThanOrEqual(_Bytes("body"), MOST_BYTES // (most + 1))
+    *columns, _ = EventRow._fields
+    short = rows.values_list(
+        *columns, Case(When(is_short, then="body"), default=Value(""), output_field=TextField())
+    )
+    found = [EventRow._make(row) for row in short[: most + 1]]
+    given = found[:most]
+    if not all(row.body for row in given):
+        try:
+            given = _with_bodies(rows, given)
+        except KeyError:
+            # Some were dropped meanwhile, and with them all that is older.
+            return page(rows, most)
+    return Page(given, len(given) < len(found))
+
+
+def _with_bodies(rows: Events, given: Sequence[EventRow]) -> list[EventRow]:
+    """Return as many of the first ones as a page holds, with the bodies that are missing.
+
+    :raises KeyError: one is there no more
+    """
+    long = [row.seq for row in given if not row.body]
+    sizes = dict(rows.filter(seq__in=long).values_list("seq", _Bytes("body")))
+    count = _fitting([len(row.body.encode()) if row.body else sizes[row.seq] for row in given])
+    fitting = given[:count]
+    rest = [row.seq for row in fitting if not row.body]
+    bodies = dict(rows.filter(seq__in=rest).values_list("seq", "body"))
+    return [row if row.body else row._replace(body=bodies[row.seq]) for row in fitting]
+
+
+def _fitting(sizes: Sequence[int]) -> int:
+    """Return how many of the first ones a page holds."""
+    total = 0
+    for count, size in enumerate(sizes):
+        total += size
+        if count and total > MOST_BYTES:
+            return count
+    return len(sizes)
 
 
 def place_of(cursor: str) -> Place:

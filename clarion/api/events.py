@@ -62,13 +62,12 @@ def list_events(request: HttpRequest, filters: Query[LogFilter]) -> HttpResponse
     rows = _filtered(request, filters, place)
     if place is None and filters.cursor is not None:
         rows = rows.filter(seq__lt=filters.cursor)
-    found = page(rows.order_by("-seq" if place is None else "seq"), filters.limit + 1)
+    found = page(rows.order_by("-seq" if place is None else "seq"), filters.limit)
     if place is not None:
         # Asked again: what was cut off while it was read would seem never to have been.
         events.read_log(tenant_of(request), place)
-    shown = found[: filters.limit]
-    following = str(shown[-1].seq) if len(found) > filters.limit else None
-    return answer({"data": [_entry(row) for row in shown], "next": following})
+    following = str(found.rows[-1].seq) if found.is_cut else None
+    return answer({"data": [_entry(row) for row in found.rows], "next": following})
 
 
 @router.get("/api/v1/events/{path:event_id}", auth=READS)
@@ -76,7 +75,7 @@ def get_event(request: HttpRequest, event_id: str) -> HttpResponse:
     """One event, as it was told. Its number and when it came are in the headers."""
     if complaint_of_text(event_id, 255):
         raise Http404
-    found = page(Event.objects.of(tenant_of(request)).filter(event_id=event_id), 1)
+    found = page(Event.objects.of(tenant_of(request)).filter(event_id=event_id), 1).rows
     if not found:
         raise Http404
     response = answer(found[0].document)
@@ -100,11 +99,10 @@ def get_events(request: HttpRequest, customer_id: str, filters: Query[PersonFilt
     if filters.cursor is not None:
         place = place_of(filters.cursor)
         rows = rows.before(place.at, place.number)
-    found = page(rows, filters.limit + 1)
-    shown = found[: filters.limit]
-    response = answer([row.document for row in shown])
-    if len(found) > filters.limit:
-        link_next(request, response, str(shown[-1].place))
+    found = page(rows, filters.limit)
+    response = answer([row.document for row in found.rows])
+    if found.is_cut:
+        link_next(request, response, str(found.rows[-1].place))
     return response
 
 

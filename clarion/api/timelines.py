@@ -39,17 +39,18 @@ def get_timeline(request: HttpRequest, ref: str, asked: Query[TimelinePage]) -> 
         place = place_of(asked.cursor)
         about = about.before(place.at, place.number if place.kind == EVENT else 0)
         sent = sent.made_before(place.at, place.number if place.kind == MESSAGE else LARGEST_ID)
-    lines: list[tuple[Place, dict[str, Any]]] = [
-        (row.place, {"event": row.document}) for row in page(about, asked.limit + 1)
-    ]
+    found = page(about, asked.limit)
+    lines: list[tuple[Place, dict[str, Any]]] = [(row.place, {"event": row.document}) for row in found.rows]
     messages = list(sent.select_related("mailing").order_by("-created_at", "-id")[: asked.limit + 1])
     happened = _engagements(tenant, messages)
     for each in messages:
         shown_line = {"message": message(each), "engagements": happened[each.pk]}
         lines.append((Place(each.created_at, MESSAGE, each.pk), shown_line))
     lines.sort(key=lambda line: line[0], reverse=True)
-    shown = lines[: asked.limit]
-    following = str(shown[-1][0]) if len(lines) > asked.limit else None
+    is_cut = found.is_cut or len(lines) > asked.limit
+    # What stands behind the last event that was given comes after those that were not.
+    shown = [line for line in lines if not found.is_cut or line[0] >= found.rows[-1].place][: asked.limit]
+    following = str(shown[-1][0]) if is_cut else None
     return answer({"data": [{"at": wire_time(place.at), **what} for place, what in shown], "next": following})
 
 
