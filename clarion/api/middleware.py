@@ -98,15 +98,13 @@ class OwnHosts:
         self._handler = handler
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        is_open = settings.CLARION.dev
         try:
             host = request.get_host()
         except DisallowedHost:
             host = ""
-        if not host or (is_open and not _is_local(f"//{host}")):
+        if not host or not _may_be_named(host):
             return problem_response(request, 400, "host_not_allowed", "This Host is not one of ours.")
-        origin = request.headers.get("Origin", "")
-        if is_open and origin and not _is_local(origin):
+        if not _may_call(request.headers.get("Origin", "")):
             return problem_response(request, 403, "cross_site", "Another site's pages may not call this hub.")
         return self._handler(request)
 
@@ -119,10 +117,20 @@ def request_id_of(given: str) -> str:
 
 
 def is_own_host(host: str, origin: str) -> bool:
-    """Whether these two headers plainly pass what `OwnHosts` asks."""
+    """Whether these two headers pass what `OwnHosts` asks."""
     name, _ = split_domain_port(host)
     is_ours = bool(name) and validate_host(name, settings.ALLOWED_HOSTS)
-    return is_ours and (not settings.CLARION.dev or (_is_local(f"//{host}") and not origin))
+    return is_ours and _may_be_named(host) and _may_call(origin)
+
+
+def _may_be_named(host: str) -> bool:
+    """Whether a host that the settings allow is allowed in this mode."""
+    return not settings.CLARION.dev or _is_local(f"//{host}")
+
+
+def _may_call(origin: str) -> bool:
+    """Whether a page from there may call; "" is no page."""
+    return not settings.CLARION.dev or not origin or _is_local(origin)
 
 
 def _is_local(url: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
+from clarion.api.middleware import is_own_host
 from clarion.models import GatewayAccount, Tenant
 from tests.api.calls import CLIENT, ask, made, refusal
 from tests.hub import PROJECT
@@ -93,6 +94,14 @@ def test_a_page_of_another_site_is_refused(origin: str) -> None:
 
         assert [refusal(answer, 403)["code"] for answer in answers] == ["cross_site"] * 3
     assert not Tenant.objects.exists()
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "[::1]:8000", "evil.example", "a b", ""])
+@pytest.mark.parametrize("origin", ["", "http://localhost:8000", "https://evil.example", "null", "http://["])
+def test_whoever_reads_a_body_asks_what_is_asked_of_a_request(host: str, origin: str) -> None:
+    answer = here().get("/api/client", headers={"Host": host, "Origin": origin})
+
+    assert is_own_host(host, origin) == (answer.status_code == 200)
 
 
 @pytest.mark.parametrize("origin", ["http://localhost:8000", "http://127.0.0.1:5173", "http://[::1]:8000"])

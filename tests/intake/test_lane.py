@@ -130,6 +130,18 @@ def test_another_sites_page_and_a_strange_host_are_refused(shop: Shop) -> None:
     assert log_of(shop) == []
 
 
+def test_a_page_of_this_machine_may_post_a_long_batch(shop: Shop) -> None:
+    """More than a stranger may send: who sends it is looked up before its end."""
+    batch = [{**PRODUCT, "id": n, "text": "x" * 400_000} for n in range(5)]
+
+    local = shop.post("/api/v1/events", batch, Origin="http://localhost:8000")
+    cross = shop.post("/api/v1/events", batch, Origin="https://example.com")
+
+    assert (local.status, local.json()["accepted"]) == (201, 5)
+    assert (cross.status, cross.json()["code"]) == (403, "cross_site")
+    assert shop.post("/api/v1/events", PRODUCT, Origin="http://[::1]:5173").status == 201
+
+
 def test_a_credential_that_is_not_good_is_refused(shop: Shop) -> None:
     answer = shop.post("/api/v1/events", PRODUCT, Authorization="Bearer ck_live_nobody")
 
