@@ -4,7 +4,9 @@ One event, an array, or lines of JSON; packed with gzip or not. What is told her
 answers the same calls sooner.
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import tzinfo
 from typing import Any
 
@@ -37,6 +39,10 @@ MOST_BYTES: int = settings.MOST_EVENT_BYTES
 # What is wrong is told of the events in a batch up to this, bytes of JSON: some 5,000 events with one error each. Of
 # those behind it, only that they were refused.
 MOST_TOLD = 1024 * 1024
+# A body of so many bytes is read in less than a millisecond; a longer one would hold everybody up.
+READ_AT_ONCE = 32 * 1024
+# Who waits so long waits for a database that hangs; s.
+PATIENCE = 20.0
 LINES = frozenset({bundles.LINES, "application/ndjson", "application/jsonl"})
 KINDS = frozenset({"", bundles.JSON}) | LINES
 
@@ -56,6 +62,13 @@ _BODIES = {
     }
 }
 _ANSWERS = {200: dict[str, Any], 201: dict[str, Any], 207: dict[str, Any]}
+# Whoever has it reads and stores a long body outside the lane. What is read of one takes up to 200 MB
+# (bundles.MOST_IN_ALL), and there are 16 threads.
+_turn = threading.RLock()
+
+
+class NoTurn(Exception):
+    """Other long bodies were not done with in time."""
 
 
 def brings_events(method: str | None, path: str) -> bool:
@@ -136,11 +149,57 @@ def reply_to(sent: Sent, outcomes: Sequence[Outcome]) -> Reply:
     )
 
 
+@contextmanager
+def events_in(request: HttpRequest) -> Iterator[Sent | Unreadable]:
+    """Read the events in a request, once, or find out why they cannot be; a long body's in its turn.
+
+    Whoever opens a transaction around the route does this before: reading may take seconds, and on SQLite nobody else
+    could write meanwhile.
+
+    :raises NoTurn: others are not done with theirs
+    """
+    is_long = len(request.body) > READ_AT_ONCE or bool(request.headers.get("Content-Encoding"))
+    if is_long and not _turn.acquire(timeout=PATIENCE):
+        raise NoTurn
+    try:
+        known: Sent | Unreadable | None = getattr(request, "sent", None)
+        if known is None:
+            known = request.sent = _read(request)  # type: ignore[attr-defined]
+        yield known
+    finally:
+        if is_long:
+            _turn.release()
+
+
+def no_turn(request: HttpRequest) -> HttpResponse:
+    """Return the answer to a body whose turn did not come."""
+    sentence = "More events wait to be stored than may wait; try again."
+    response = problem_response(request, 503, "intake_full", sentence)
+    response.headers["Retry-After"] = "1"
+    return response
+
+
 def _receive(request: HttpRequest) -> HttpResponse:
-    caller = caller_of(request)
+    try:
+        with events_in(request) as sent:
+            if isinstance(sent, Unreadable):
+                raise sent
+            return _store(request, sent)
+    except NoTurn:
+        return no_turn(request)
+
+
+def _read(request: HttpRequest) -> Sent | Unreadable:
     kind, packing = (request.headers.get(name, "") for name in ("Content-Type", "Content-Encoding"))
     form = FORMS[request.path_info.removesuffix("/")]
-    sent = read_events(form, request.body, kind, packing, caller.tenant.zone)
+    try:
+        return read_events(form, request.body, kind, packing, caller_of(request).tenant.zone)
+    except Unreadable as error:
+        return error
+
+
+def _store(request: HttpRequest, sent: Sent) -> HttpResponse:
+    caller = caller_of(request)
     arrivals = [Arrival(caller.tenant, draft, caller.is_test) for draft in sent.good]
     reply = reply_to(sent, events.append(arrivals, now()) if arrivals else [])
     if isinstance(reply.content, Problem):

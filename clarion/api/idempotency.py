@@ -6,6 +6,7 @@ waits for a lock and then either gets the answer or is told to come again.
 
 import hashlib
 import re
+from contextlib import nullcontext
 from typing import Any
 
 from django.db import OperationalError, transaction
@@ -14,6 +15,7 @@ from django.http.response import HttpResponseBase
 
 from clarion.api.auth import caller_of
 from clarion.api.clock import now
+from clarion.api.event_posts import SCOPE, NoTurn, brings_events, events_in, no_turn
 from clarion.api.middleware import Handler
 from clarion.api.problems import problem_response, unavailable
 from clarion.api.streams import is_stream
@@ -46,8 +48,13 @@ class IdempotencyKeys:
             caller = caller_of(request)
         except (NotIdentified, WrongTenant):
             return self._handler(request)
+        brings = brings_events(request.method, request.path_info) and caller.may(SCOPE)
         try:
-            return self._once(request, caller, key)
+            # Before the transaction: it may take seconds, and on SQLite nobody else could write meanwhile.
+            with events_in(request) if brings else nullcontext():
+                return self._once(request, caller, key)
+        except NoTurn:
+            return no_turn(request)
         except OperationalError as error:
             return _twin(request) if is_lock_conflict(error) else unavailable(request, error)
 

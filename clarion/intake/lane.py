@@ -16,7 +16,7 @@ import msgspec
 import structlog
 
 from clarion.api import event_posts
-from clarion.api.event_posts import FORMS, Reply, Sent, read_events, reply_to
+from clarion.api.event_posts import FORMS, PATIENCE, READ_AT_ONCE, Reply, Sent, read_events, reply_to
 from clarion.api.middleware import REQUESTS, SECONDS, request_id_of
 from clarion.api.problems import Unreadable
 from clarion.flows.callers import Caller
@@ -36,11 +36,6 @@ from clarion.lib.problems import MEDIA_TYPE, Problem
 from clarion.lib.time_limit import TimeLimit
 
 log = structlog.get_logger()
-
-# A body of so many bytes is read in less than a millisecond; a longer one would hold everybody up.
-READ_AT_ONCE = 32 * 1024
-# Who waits so long waits for a database that hangs; s.
-PATIENCE = 20.0
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
