@@ -25,7 +25,9 @@ from django.db import connection  # noqa: E402
 
 from clarion import checks  # noqa: E402
 from clarion.api.bodies import (  # noqa: E402
+    Crowded,
     Receive,
+    Room,
     Scope,
     Send,
     declared,
@@ -51,6 +53,11 @@ connection.close()
 # A page that computes shares the interpreter with the fast lane, and hands it over this often, s. With Python's own
 # 5 ms one busy page would starve the lane.
 sys.setswitchinterval(0.0001)
+
+
+# Of all bodies in memory together, from their first byte to the end of their request: sixteen of the longest of
+# events, or 256 others. A small machine can spare so much, and it is more than a process does in a second.
+MOST_HELD_BYTES = 256 * 1024 * 1024
 
 
 class BodyTooLong(Exception):
@@ -85,8 +92,8 @@ class WholeBodies:
     """Hands a request on when its body is there, and refuses one that is too long or too slow.
 
     `most_bytes` and `seconds` are for a whole body; of events it may have `most_event_bytes` where the caller may
-    send them; for a file it is `most_file_bytes`, and `seconds` between two pieces of it. Events go to the `lane`,
-    what that leaves and all else to `django`.
+    send them; for a file it is `most_file_bytes`, and `seconds` between two pieces of it. All together, files apart,
+    hold `most_held_bytes` at once. Events go to the `lane`, what that leaves and all else to `django`.
     """
 
     def __init__(
@@ -97,6 +104,7 @@ class WholeBodies:
         most_bytes: int,
         most_event_bytes: int,
         most_file_bytes: int,
+        most_held_bytes: int,
         seconds: float,
     ) -> None:
         self._lane = lane
@@ -105,6 +113,7 @@ class WholeBodies:
         self._most_event_bytes = most_event_bytes
         self._most_file_bytes = most_file_bytes
         self._seconds = seconds
+        self._room = Room(most_held_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -123,8 +132,7 @@ class WholeBodies:
             elif are_events:
                 await self._events(scope, receive, send)
             else:
-                body = await self._read(scope, receive, most)
-                await self._django(with_length(scope, len(body)), replay(body, receive), send)
+                await self._other(scope, receive, send)
         except BodyTooLong as error:
             problem = Problem(413, "body_too_long", f"A body may have {most} bytes.")
             await refuse(scope, None if error.is_whole else receive, send, problem)
@@ -134,6 +142,9 @@ class WholeBodies:
         except Away:
             problem = Problem(503, "database_unavailable", "The database does not answer; try again.")
             await refuse(scope, receive, send, problem)
+        except Crowded:
+            sentence = "Bodies under way hold all the memory they may have; try again."
+            await refuse(scope, receive, send, Problem(503, "too_much_at_once", sentence))
         except NoRoom as error:
             log.error("no_room", error=str(error))
             await refuse(scope, receive, send, Problem(507, "no_room", "There is no room for the file."))
@@ -146,8 +157,18 @@ class WholeBodies:
         except Stranger:
             await self._refuse_stranger(scope, receive, send)
             return
-        if not await self._lane.answers(scope, body, send):
+        try:
+            if not await self._lane.answers(scope, body, send):
+                await self._django(with_length(scope, len(body)), replay(body, receive), send)
+        finally:
+            self._room.leave(len(body))
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await self._read(scope, receive, self._most_bytes)
+        try:
             await self._django(with_length(scope, len(body)), replay(body, receive), send)
+        finally:
+            self._room.leave(len(body))
 
     async def _refuse_stranger(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let Django say what is wrong with who asks, without the body, and end the connection."""
@@ -185,8 +206,12 @@ class WholeBodies:
                 return size
 
     async def _read(self, scope: Scope, receive: Receive, most: int) -> bytes:
-        """Return the whole body; of one longer than most may be, only after a look at who sends it."""
-        parts, size = [], 0
+        """Return the whole body; of one longer than most may be, only after a look at who sends it.
+
+        Whoever gets it gives its room back.
+        """
+        parts: list[bytes] = []
+        size = 0
         is_known = most <= self._most_bytes
         try:
             with TimeLimit(self._seconds):
@@ -194,18 +219,24 @@ class WholeBodies:
                     message = await receive()
                     if message["type"] == "http.disconnect":
                         raise Gone
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
+                    before, size = size, size + len(message.get("body", b""))
                     if size > most:
                         raise BodyTooLong(is_whole=not message.get("more_body"))
+                    self._room.grow(before, size)
+                    parts.append(message.get("body", b""))
                     if size > self._most_bytes and not is_known:
                         is_known = await self._look_up(scope)
                         if not is_known:
                             raise Stranger
                     if not message.get("more_body"):
                         return b"".join(parts)
-        except TimeoutError:
-            raise BodyTooSlow from None
+        except BaseException as error:
+            self._room.leave(sum(map(len, parts)))
+            # Whoever is refused is heard out for a moment. What came of the body is not held so long.
+            parts.clear()
+            if isinstance(error, TimeoutError):
+                raise BodyTooSlow from None
+            raise
 
     async def _look_up(self, scope: Scope) -> bool:
         """Whether the caller may send events. A database that does not say is no slowness of the caller's."""
@@ -241,5 +272,7 @@ application = WholeBodies(
     most_bytes=settings.CLARION.max_body_bytes,
     most_event_bytes=settings.MOST_EVENT_BYTES,
     most_file_bytes=settings.CLARION.max_import_bytes,
+    # One has room in any case.
+    most_held_bytes=max(MOST_HELD_BYTES, settings.CLARION.max_body_bytes),
     seconds=settings.CLARION.body_seconds,
 )

@@ -1,4 +1,4 @@
-"""What a body needs on its way: its declared length, another length, itself given again, and an answer before its end."""
+"""What a body needs on its way: room, a length, itself given again, and an answer before its end."""
 
 import asyncio
 import contextlib
@@ -14,11 +14,43 @@ from clarion.lib.problems import MEDIA_TYPE, Problem
 LINGER = 2.0
 # How much of a file is handed to a thread of Django's at once.
 PIECE = 256 * 1024
+# A body up to this takes no room: the server holds so much of each before anybody asks for it (uvicorn's
+# HIGH_WATER_LIMIT). So short bodies come in, whoever fills the room with long ones.
+NO_ROOM_UP_TO = 64 * 1024
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+
+class Crowded(Exception):
+    """The bodies under way have all the room there is."""
+
+
+class Room:
+    """How many bytes of bodies may be held at once, by all requests together. Used on one event loop."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def grow(self, before: int, size: int) -> None:
+        """Make room for a body that had `before` bytes and has `size` now.
+
+        :raises Crowded: there is none; it keeps what it has
+        """
+        more = _counted(size) - _counted(before)
+        if more > self._left:
+            raise Crowded
+        self._left -= more
+
+    def leave(self, size: int) -> None:
+        """Give back the room of a body of this size."""
+        self._left += _counted(size)
+
+
+def _counted(size: int) -> int:
+    return size if size > NO_ROOM_UP_TO else 0
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

@@ -165,6 +165,11 @@ CATALOGUE = {
         (403,), "The key is good and may not do this.", "Use a key with the scope that `detail` names."
     ),
     "too_deep": Meaning((400,), "The JSON is nested too deeply.", "Flatten it."),
+    "too_much_at_once": Meaning(
+        (503,),
+        "The bodies that are being sent hold all the memory that bodies may have; this one was not taken.",
+        "Send it again after Retry-After. A body of up to 64 KiB is taken whatever others send.",
+    ),
     "unknown_encoding": Meaning(
         (415,), "The body is packed in a way that is not known here.", "Send it plain, or as gzip."
     ),
