@@ -81,6 +81,7 @@ class Settings(BaseSettings):
         # Klaviyo's default for clicked and opened e-mails: long enough for a decision, too short for a habit.
         5.0,
         gt=0,
+        le=MOST_DAYS,
         description="A purchase is put down to the last click, else the last open, of the days before it.",
     )
     machine_seconds: float = Field(

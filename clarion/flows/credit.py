@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from django.conf import settings
@@ -11,6 +11,9 @@ from clarion.flows.mail_events import MailEvent
 from clarion.flows.mail_ties import person_id
 from clarion.models import Customer, Engagement, Tenant
 from clarion.models.engagements import Credit, Kind
+
+# Shops without a date tell the year 1; no moment has a window that begins before it.
+_FIRST = datetime.min.replace(tzinfo=UTC)
 
 
 class Credited(NamedTuple):
@@ -51,7 +54,7 @@ def credit(
         return {}
     window = timedelta(days=settings.CLARION.credit_days)
     moments = [each.at for each in purchases]
-    rows = Engagement.objects.of(tenant).by_people(set(buyers.values()), min(moments) - window, max(moments))
+    rows = Engagement.objects.of(tenant).by_people(set(buyers.values()), _begin(min(moments), window), max(moments))
     touches: defaultdict[int, list[_Touch]] = defaultdict(list)
     for row in rows.filter(mailing__test_of=None).values_list(*_COLUMNS):
         touch = _Touch._make(row)
@@ -62,16 +65,23 @@ def credit(
     return {seq: credited for seq, credited in found.items() if credited is not None}
 
 
+
 def _last(purchase: MailEvent, touches: Sequence[_Touch], window: timedelta) -> Credited | None:
+    since = _begin(purchase.at, window)
     earlier = [
         touch
         for touch in touches
         if touch.seq < purchase.seq
         and touch.is_test == purchase.is_test
-        and purchase.at - window <= touch.at <= purchase.at
+        and since <= touch.at <= purchase.at
     ]
     for kind, why in ((Kind.CLICKED, Credit.LAST_CLICK), (Kind.OPENED, Credit.LAST_OPEN)):
         if mine := [touch for touch in earlier if touch.kind == kind]:
             last = max(mine)
             return Credited(last.message_id, last.mailing_id, last.customer_id, why)
     return None
+
+
+def _begin(at: datetime, window: timedelta) -> datetime:
+    """Return when the window that ends at a moment begins."""
+    return at - window if at - _FIRST > window else _FIRST

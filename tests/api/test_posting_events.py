@@ -119,6 +119,8 @@ def test_an_amount_is_a_number_or_a_text(api: Client, amount: Any) -> None:
         ("/receive_event", {**OPEN, "customer_id": "x" * 256, "id": {}}, {"customer_id", "id"}),
         ("/receive_event", {**OPEN, "timestamp": "soon"}, {"timestamp"}),
         ("/receive_event", {**OPEN, "timestamp": 1698147000}, {"timestamp"}),
+        ("/receive_event", {**OPEN, "timestamp": "0001-01-01T00:00:00+14:00"}, {"timestamp"}),
+        ("/receive_event", {**PURCHASE, "timestamp": "9999-12-31T23:59:59-12:00"}, {"timestamp"}),
         ("/receive_event", without(CLICK, "clicked_link"), {"clicked_link"}),
         ("/receive_event", {**CLICK, "clicked_link": "javascript:alert(1)"}, {"clicked_link"}),
         ("/receive_event", {**CLICK, "clicked_link": "https://"}, {"clicked_link"}),
