@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -39,6 +40,14 @@ class Outcome(msgspec.Struct, frozen=True):
     body: str
 
 
+class _Stored(NamedTuple):
+    """The event that has an id, as far as another under the same id is compared with it."""
+
+    seq: int
+    body: str
+    is_test: bool
+
+
 class Pruned(LookupError):
     """The log no longer goes back so far; `first_seq` is where it begins."""
 
@@ -50,7 +59,8 @@ class Pruned(LookupError):
 def append(batch: Sequence[Arrival], now: datetime) -> list[Outcome]:
     """Store a batch in one transaction, each event once; return what became of each, in its order.
 
-    The same id twice is one event, whether both are in the batch or one is in the log. Every number of a log is
+    The same id twice is one event, whether both are in the batch or one is in the log; with a test key and with a live
+    one it is a conflict. Every number of a log is
     given in the transaction that stores its event, so a log has no gaps.
     """
     return again_on_deadlock(lambda: _append(batch, now))
@@ -123,9 +133,11 @@ def _append_of(tenant: Tenant, batch: Sequence[Arrival], now: datetime) -> list[
     again = [_renamed(arrivals[place]) for place in unlucky]
     others = dict(zip(unlucky, _append_of(tenant, again, now), strict=True)) if again else {}
     new = {first[event_id] for event_id in numbers}
-    stored |= {each: (seq, arrivals[first[each]].draft.body) for each, seq in numbers.items()}
+    for each, seq in numbers.items():
+        arrival = arrivals[first[each]]
+        stored[each] = _Stored(seq, arrival.draft.body, arrival.is_test)
     return [
-        others.get(place) or _outcome(arrival.draft, *stored[arrival.draft.event_id], is_new=place in new)
+        others.get(place) or _outcome(arrival, stored[arrival.draft.event_id], is_new=place in new)
         for place, arrival in enumerate(arrivals)
     ]
 
@@ -134,18 +146,20 @@ def _renamed(arrival: Arrival) -> Arrival:
     return msgspec.structs.replace(arrival, draft=new_id(arrival.draft))
 
 
-def _outcome(draft: Draft, seq: int, body: str, *, is_new: bool) -> Outcome:
-    """Return what became of a draft. `seq` and `body` are of the event that has its id; `is_new`: it is that one."""
+def _outcome(arrival: Arrival, stored: _Stored, *, is_new: bool) -> Outcome:
+    """Return what became of an arrival. `stored` is the event that has its id; `is_new`: it is that one."""
     if is_new:
-        return Outcome(STORED, seq, body)
-    return Outcome(KNOWN if is_same(json.loads(body), draft.document) else CONFLICT, seq, body)
+        return Outcome(STORED, stored.seq, stored.body)
+    # What was rehearsed with a test key has not happened: taken for the same, the real one would never count.
+    is_known = stored.is_test == arrival.is_test and is_same(json.loads(stored.body), arrival.draft.document)
+    return Outcome(KNOWN if is_known else CONFLICT, stored.seq, stored.body)
 
 
-def _stored(tenant: Tenant, ids: Sequence[str]) -> dict[str, tuple[int, str]]:
+def _stored(tenant: Tenant, ids: Sequence[str]) -> dict[str, _Stored]:
     if not ids:
         return {}
-    rows = Event.objects.of(tenant).filter(event_id__in=ids).values_list("event_id", "seq", "body")
-    return {event_id: (seq, body) for event_id, seq, body in rows}
+    rows = Event.objects.of(tenant).filter(event_id__in=ids)
+    return {row[0]: _Stored(*row[1:]) for row in rows.values_list("event_id", *_Stored._fields)}
 
 
 def _row(arrival: Arrival, now: datetime) -> Values:

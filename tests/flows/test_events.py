@@ -74,6 +74,22 @@ def test_a_batch_of_only_known_ids_changes_nothing(tenant: Tenant, clock: Clock)
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("first_is_test", [True, False])
+def test_what_a_test_key_told_and_what_a_live_one_tells_are_never_the_same_event(
+    tenant: Tenant, clock: Clock, first_is_test: bool
+) -> None:
+    def told(event_id: str, is_test: bool) -> Arrival:
+        return Arrival(tenant, arrival(tenant, id=event_id).draft, is_test)
+
+    mine, others = first_is_test, not first_is_test
+    assert kinds([told("a", mine)], clock) == [STORED]
+    assert kinds([told("a", others), told("a", mine)], clock) == [CONFLICT, KNOWN]
+    # In one batch the first one counts.
+    assert kinds([told("b", mine), told("b", others), told("b", mine)], clock) == [STORED, CONFLICT, KNOWN]
+    assert set(Event.objects.values_list("is_test", flat=True)) == {mine}
+
+
+@pytest.mark.django_db
 def test_ids_differ_in_case_and_blanks(tenant: Tenant, clock: Clock) -> None:
     assert kinds([arrival(tenant, id=each) for each in ("a", "A", "a ", "á")], clock) == [STORED] * 4
 
