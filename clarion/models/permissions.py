@@ -57,10 +57,14 @@ MENTIONED = f"CASE WHEN {' OR '.join(_MENTIONS)} THEN 1 ELSE 0 END"
 
 
 def refusals(asked: Sequence[Asked]) -> list[str]:
-    """Return for each why it may not go (a `Reason`), or an empty text: two queries, however many they are."""
+    """Return for each why it may not go (a `Reason`), or an empty text: two queries, however many they are.
+
+    They ask across tenants, because a round's messages are of many; whose line it is decides when they are told apart.
+    """
     ids = {each.customer_id for each in asked if each.is_for_them}
     refs = {each.external_id for each in asked if each.is_for_them and each.external_id}
-    addresses = {each.address for each in asked}
+    # An empty one would find every suppression without an address, of all tenants.
+    addresses = {each.address for each in asked if each.address}
     said = _consents(ids, refs)
     stopped = _suppressions(ids, refs, addresses)
     if not said and not stopped:
