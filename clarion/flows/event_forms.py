@@ -7,7 +7,7 @@ another thing of the shop. Members that neither form knows are kept as they came
 import random
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, tzinfo
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -21,6 +21,7 @@ from clarion.flows.event_checks import (
     wrong_mail,
 )
 from clarion.lib import bundles
+from clarion.lib.comparable import fold
 from clarion.lib.problems import FieldError
 from clarion.lib.times import BadTime, parse_time, wire_time
 from clarion.models.attributes import facts_of
@@ -29,6 +30,9 @@ from clarion.models.attributes import facts_of
 LARGEST_EVENT = 1024 * 1024
 # Members of an event that are ids: 1112 and "1112" are one. So are those of its payload that say whom it is about.
 IDS = ("id", "customer_id", "email_id", "product_id", "entity_id")
+# Events that are about what their entity_name names; all others are about what their type is (the HTTP contract).
+_NAMING = ("ENTITY_EVENT", "SYSTEM_EVENT", "EVENT", "OTHER")
+_CUSTOMER = fold("CUSTOMER")
 # Every whole number up to here is exact in a double, so a made id survives any program that reads JSON.
 _MADE_IDS = 2**53
 # Nobody has to guess at an id; what counts is that no two are alike.
@@ -64,6 +68,13 @@ class Draft(msgspec.Struct, frozen=True):
         """The key attributes that are one value, each as the text by which it is asked for."""
         keys: Mapping[str, Any] = self.payload.get("key_attributes") or {}
         return facts_of(_texts(keys))
+
+
+class Entity(NamedTuple):
+    """What an entity event is about: its kind, folded, and its id; None where the event does not say."""
+
+    name: str | None
+    id: str | None
 
 
 class BadEvent(ValueError):
@@ -109,6 +120,16 @@ def entity_event(sent: Any, zone: tzinfo) -> Draft:
     payload = members.get("event_payload") or {}
     flaws = [f"event_payload.{name}: {FLAW}" for name in PAYLOADS if not is_payload(payload.get(name))]
     return _draft(members, None, _customer_of(members), flaws, is_mail=False)
+
+
+def entity_of(members: Mapping[str, Any]) -> Entity:
+    """Return what an entity event with these members is about. A member that is null is as good as none."""
+    kind = members.get("event_type")
+    name = members.get("entity_name") if kind in _NAMING else kind
+    number = members.get("entity_id")
+    if number is None:
+        number = (members.get("event_payload") or {}).get("entity_id")
+    return Entity(None if name is None else fold(name), None if number is None else str(number))
 
 
 def new_id(draft: Draft) -> Draft:
@@ -163,11 +184,11 @@ def _members(sent: Any) -> dict[str, Any]:
 def _customer_of(members: Mapping[str, Any]) -> str | None:
     """Whom an entity event is about: said in it or among its key attributes, or the customer that is its entity."""
     keys = (members.get("event_payload") or {}).get("key_attributes") or {}
-    entity = members.get("entity_id") if members["event_type"] == "CUSTOMER" else None
-    for ref in (members.get("customer_id"), keys.get("customer_id"), entity):
+    for ref in (members.get("customer_id"), keys.get("customer_id")):
         if ref is not None and not no_id(ref):
             return str(ref)
-    return None
+    entity = entity_of(members)
+    return entity.id if entity.name == _CUSTOMER else None
 
 
 def _text(value: Any) -> str:

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from django.db import transaction
 
-from clarion.flows.event_forms import Draft, is_same, new_id
+from clarion.flows.event_forms import Draft, entity_of, is_same, new_id
 from clarion.lib.comparable import fold
 from clarion.models import Customer, Event, EventHead, Tenant
 from clarion.models.bulk import Values
@@ -166,12 +166,12 @@ def _row(arrival: Arrival, now: datetime) -> Values:
     """Return the values of `models.events.COLUMNS`."""
     draft = arrival.draft
     entity, payload = draft.entity, draft.payload
-    entity_id = entity.get("entity_id", payload.get("entity_id"))
     return (
         draft.event_id,
         draft.document["event_type"],
+        # As it was told, since it is asked for by what was told; what the event is about may be something else.
         fold(entity.get("entity_name") or ""),
-        "" if entity_id is None else str(entity_id),
+        entity_of(entity).id or "",
         entity.get("event_source") or "",
         payload.get("operation") or "",
         draft.customer_ref,
