@@ -108,6 +108,9 @@ def read_slice(reader: Reader, tenant: Tenant, now: datetime) -> int | None:
     place = ReaderPosition.objects.of(tenant).filter(reader=reader.name).first()
     if place is None:
         place, _ = ReaderPosition.objects.of(tenant).get_or_create(tenant=tenant, reader=reader.name)
+    # Asked here too: since the caller found something to read, another worker may have failed on it.
+    if place.is_resting(now):
+        return None
     # Read before anything is locked. Neither can change meanwhile: events never do, and the position is compared.
     following = _next_slice(reader, tenant, place)
     if following is None:

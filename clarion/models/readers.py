@@ -16,6 +16,8 @@ MOST_TRIES = 3
 # How long it rests after the first and the second: what was wrong for a moment is right by then, and a reader that
 # fails on every event parks ten a minute until somebody looks.
 RESTS = (timedelta(seconds=1), timedelta(seconds=5))
+# One that ends later was begun by a clock that was set back since: it would last for as long as that.
+LONGEST_REST = max(RESTS)
 
 
 class Behind(NamedTuple):
@@ -35,11 +37,11 @@ class ReaderPositions(TenantRows["ReaderPosition"]):
             f"SELECT h.tenant_id, h.seq FROM {EventHead._meta.db_table} h "  # noqa: S608 - names of ours, no values
             f"LEFT JOIN {self.model._meta.db_table} p ON p.tenant_id = h.tenant_id AND p.reader = %s "
             "WHERE h.tenant_id > %s AND h.seq > COALESCE(p.seq, 0) "
-            # A clock that was set back would let it rest for as long as that.
+            # As `is_resting` has it.
             "AND (p.retry_at IS NULL OR p.retry_at <= %s OR p.retry_at > %s) "
             f"ORDER BY h.tenant_id LIMIT {most}"
         )
-        return [Behind(*row) for row in read(sql, [reader, after, now, now + max(RESTS)])]
+        return [Behind(*row) for row in read(sql, [reader, after, now, now + LONGEST_REST])]
 
     def standings(
         self, reader: str, tenants: Sequence[int] | None
@@ -85,6 +87,10 @@ class ReaderPosition(models.Model):
         """Whether nothing has become of it since `other` was read."""
         mine, theirs = ((row.seq, row.suspect_until, row.tries) for row in (self, other))
         return mine == theirs
+
+    def is_resting(self, now: datetime) -> bool:
+        """Whether it is left alone for a moment, because the next event failed."""
+        return self.retry_at is not None and now < self.retry_at <= now + LONGEST_REST
 
     def move(self, seq: int, now: datetime) -> None:
         """Be done with everything up to `seq`; the caller saves."""
