@@ -74,7 +74,7 @@ def forget(reader: Reader, parked: ParkedEvents) -> int:
 
 
 def _rerun(reader: Reader, row: ParkedEvent, now: datetime) -> bool | None:
-    """Return whether it went; None where somebody else was faster."""
+    """Return whether it went; None where somebody else was faster, or has given it up."""
     tenant = row.tenant
 
     def once() -> bool | None:
@@ -94,6 +94,7 @@ def _rerun(reader: Reader, row: ParkedEvent, now: datetime) -> bool | None:
         of = {"reader": reader.name, "tenant": tenant.name, "seq": row.seq}
         log.error("event_failed", **of, tries=row.tries + 1, **mistake(error))
         row.fail(type(error).__name__, code_of(error), now)
-        # Not made anew where somebody has forgotten it meanwhile.
-        row.save(update_fields=["tries", "error", "code", "tried_at"])
-        return False
+        same = ParkedEvent.objects.of(tenant).filter(pk=row.pk)
+        # Not made anew where somebody has given it up meanwhile.
+        is_there = same.update(tries=row.tries, error=row.error, code=row.code, tried_at=row.tried_at)
+        return False if is_there else None

@@ -1,5 +1,7 @@
 """Events given to a reader again: what it parked, and everything from a number on."""
 
+from typing import Any
+
 import pytest
 from django.db import OperationalError
 
@@ -57,6 +59,22 @@ def test_a_lost_connection_leaves_it_parked_and_is_no_try(tenant: Tenant, clock:
         rerun(recorder(lose), ParkedEvent.objects.all(), clock())
 
     assert (ParkedEvent.objects.get().tries, 2 in seen(tenant)) == (3, False)
+
+
+def test_an_event_that_is_given_up_while_it_fails_again_neither_went_nor_failed(
+    tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_past(tenant, clock, 2, 4)
+    honest = ParkedEvent.fail
+
+    def give_up(row: ParkedEvent, *given: Any) -> None:
+        forget(recorder(), ParkedEvent.objects.filter(seq=2))
+        honest(row, *given)
+
+    monkeypatch.setattr(ParkedEvent, "fail", give_up)
+
+    assert rerun(recorder(poison(2, 4)), ParkedEvent.objects.all(), clock()) == (0, 1)
+    assert parked(tenant) == [4]
 
 
 def test_a_parked_event_that_is_given_up_stays_in_the_log(tenant: Tenant, clock: Clock) -> None:
