@@ -1,13 +1,13 @@
 """Events: how they come into the log of their tenant, and how the log is read."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 import structlog
-from django.db import transaction
+from django.db import OperationalError, transaction
 
 from clarion.flows.event_forms import Draft, entity_of, is_same, new_id
 from clarion.lib.comparable import fold
@@ -17,6 +17,10 @@ from clarion.models.events import Events
 from clarion.models.transactions import again_on_deadlock
 
 log = structlog.get_logger()
+
+# How often what is neither new nor there is appended. Whoever appends holds the head of the log from the first time on,
+# so that nobody else appends, and the second time decides; the third is for what nobody has thought of.
+MOST_APPENDS = 3
 
 STORED, KNOWN, CONFLICT = "stored", "known", "conflict"
 
@@ -115,7 +119,9 @@ def _append(batch: Sequence[Arrival], now: datetime) -> list[Outcome]:
     return [found[place] for place in range(len(batch))]
 
 
-def _append_of(tenant: Tenant, batch: Sequence[Arrival], now: datetime) -> list[Outcome]:
+def _append_of(
+    tenant: Tenant, batch: Sequence[Arrival], now: datetime, tries: int = MOST_APPENDS
+) -> list[Outcome]:
     arrivals = list(batch)
     first: dict[str, int] = {}
     for place, arrival in enumerate(arrivals):
@@ -129,9 +135,13 @@ def _append_of(tenant: Tenant, batch: Sequence[Arrival], now: datetime) -> list[
             for seq, arrival in zip(numbers.values(), arrivals, strict=True)
         ]
     stored = _stored(tenant, [each for each in first if each not in numbers])
-    unlucky = [place for each, place in first.items() if each in stored and arrivals[place].draft.is_made]
-    again = [_renamed(arrivals[place]) for place in unlucky]
-    others = dict(zip(unlucky, _append_of(tenant, again, now), strict=True)) if again else {}
+    # Known to the append, and dropped by retention before it was read: on a server that takes no lock of ours.
+    gone = {each for each in first if each not in numbers and each not in stored}
+    if gone and tries <= 1:
+        raise OperationalError("events are dropped from the log as fast as they are found in it")
+    again = _unsettled(arrivals, first, stored, gone)
+    outcomes = _append_of(tenant, list(again.values()), now, tries - bool(gone)) if again else []
+    others = dict(zip(again, outcomes, strict=True))
     new = {first[event_id] for event_id in numbers}
     for each, seq in numbers.items():
         arrival = arrivals[first[each]]
@@ -140,6 +150,23 @@ def _append_of(tenant: Tenant, batch: Sequence[Arrival], now: datetime) -> list[
         others.get(place) or _outcome(arrival, stored[arrival.draft.event_id], is_new=place in new)
         for place, arrival in enumerate(arrivals)
     ]
+
+
+def _unsettled(
+    arrivals: Sequence[Arrival], first: Mapping[str, int], stored: Mapping[str, _Stored], gone: Collection[str]
+) -> dict[int, Arrival]:
+    """Return what has to be appended again, by its place: it was not stored, and yet it is not known.
+
+    That is what has an id made here which is somebody else's, and what has an id that is `gone`.
+    """
+    again = {
+        place: _renamed(arrivals[place])
+        for each, place in first.items()
+        if each in stored and arrivals[place].draft.is_made
+    }
+    if gone:
+        again |= {place: each for place, each in enumerate(arrivals) if each.draft.event_id in gone}
+    return again
 
 
 def _renamed(arrival: Arrival) -> Arrival:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 from clarion.flows import event_forms, events
 from clarion.flows.event_forms import LARGEST_EVENT, BadEvent, entity_event
@@ -115,6 +115,42 @@ def test_a_made_id_that_is_taken_is_made_anew(
     assert [outcome.kind for outcome in outcomes] == [STORED] * 3
     assert len({json.loads(outcome.body)["id"] for outcome in outcomes}) == 3
     assert numbers(tenant) == [1, 2, 3, 4]
+
+
+@pytest.mark.django_db
+def test_what_is_dropped_while_it_is_looked_at_is_stored_again(
+    tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a server retention may drop an event after its id was found to be known, and before it was read."""
+    made = iter([1])
+    monkeypatch.setattr(event_forms._ids, "getrandbits", lambda size: next(made))
+    events.append([arrival(tenant, id=f"{1:032x}"), arrival(tenant, id="a"), arrival(tenant, id="b")], clock())
+    honest = events._stored
+
+    def drop_first(*given: Any) -> Any:
+        monkeypatch.setattr(events, "_stored", honest)
+        Event.objects.of(tenant).filter(seq__lte=2).delete()
+        return honest(*given)
+
+    monkeypatch.setattr(events, "_stored", drop_first)
+    batch = [arrival(tenant, id=each) for each in ("c", "a", "b", "a")]
+    outcomes = events.append([*batch, arrival(tenant, id="a", n=1), arrival(tenant)], clock())
+
+    assert [each.kind for each in outcomes] == [STORED, STORED, KNOWN, KNOWN, CONFLICT, STORED]
+    assert numbers(tenant) == [3, 4, 5, 6]
+
+
+@pytest.mark.django_db
+def test_a_log_in_which_nothing_stays_takes_no_event_and_says_so(
+    tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events.append([arrival(tenant, id="a")], clock())
+    monkeypatch.setattr(events, "_stored", lambda *given: {})
+
+    with pytest.raises(OperationalError):
+        events.append([arrival(tenant, id="a"), arrival(tenant, id="b")], clock())
+
+    assert numbers(tenant) == [1]
 
 
 @pytest.mark.django_db
