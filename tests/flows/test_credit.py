@@ -1,12 +1,17 @@
 """Credit: which message a purchase is put down to, and that it is never two."""
 
+import json
+import random
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from django.conf import settings
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from clarion.flows import test_sends
-from clarion.models import Engagement, Message, Tenant
+from clarion.flows import credit, test_sends
+from clarion.models import Engagement, Event, Message, Tenant
 from clarion.models.engagements import Credit
 from tests.conftest import Clock
 from tests.factories import make_customer, make_mailing
@@ -135,6 +140,76 @@ def test_read_again_the_same_message_gets_it_and_only_once(
 
     assert credited(tenant) == [(messages[0].pk, Credit.LAST_CLICK)]
     assert sum(row.count for row in messages[0].mailing.engagement_counts.filter(what="purchased")) == 1
+
+
+def test_in_pieces_of_any_length_the_same_messages_get_the_credit(
+    tenant: Tenant, clock: Clock, messages: list[Message], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of it is told late, some at one moment, some before the window, and each purchase has its own answer."""
+    make_customer(tenant, external_id="bob")
+    order = random.Random(7)
+    kinds = ("email_click", "email_open", "email_open", "purchase", "purchase")
+    events = []
+    for _ in range(60):
+        kind, at = order.choice(kinds), clock() + order.randrange(0, 300, 5) * HOUR
+        names = {} if kind == "purchase" else {"email_id": order.choice(messages).pk}
+        events.append(told(tenant, kind, order.choice(["ann", "ann", "bob"]), at, **names))
+
+    def answers() -> list[tuple[int, int, str]]:
+        Engagement.objects.all().delete()
+        read(tenant, *events, now=clock())
+        rows = Engagement.objects.filter(kind="purchased").order_by("seq")
+        return list(rows.values_list("seq", "message_id", "credit"))
+
+    expected = list(_by_the_rule(events))
+    assert {why for *_, why in expected} == {Credit.LAST_CLICK, Credit.LAST_OPEN}
+    for length in (1, 3, 200):
+        monkeypatch.setattr(credit, "PIECE", length)
+        assert answers() == expected
+
+
+def _by_the_rule(events: list[Event]) -> Iterator[tuple[int, int, str]]:
+    """Give what each purchase is put down to, as the docs have it: looked for in all that there is."""
+    for bought in events:
+        seen = [
+            each
+            for each in events
+            if each.customer_ref == bought.customer_ref == "ann"
+            and each.seq < bought.seq
+            and bought.happened_at - DAYS <= each.happened_at <= bought.happened_at
+        ]
+        for kind, why in (("email_click", Credit.LAST_CLICK), ("email_open", Credit.LAST_OPEN)):
+            mine = [each for each in seen if each.kind == kind]
+            if bought.kind == "purchase" and mine:
+                last = max(mine, key=lambda each: (each.happened_at, each.seq))
+                yield bought.seq, json.loads(last.body)["email_id"], why
+                break
+
+
+def test_many_purchases_are_asked_for_in_pieces(
+    tenant: Tenant, clock: Clock, messages: list[Message], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one of them may see is no reason to read as much for all the others."""
+    monkeypatch.setattr(credit, "PIECE", 2)
+    tell(tenant, "email_open", "ann", clock() - 300 * HOUR, email_id=messages[0].pk)
+    tell(tenant, "email_open", "ann", clock(), email_id=messages[1].pk)
+    bought = [told(tenant, "purchase", "ann", clock() - hours * HOUR) for hours in (299, 0, 298, 0, 0)]
+
+    with CaptureQueriesContext(connection) as asking:
+        read(tenant, *bought, now=clock())
+
+    asked = [each["sql"] for each in asking.captured_queries if "clicked" in each["sql"]]
+    assert len([each for each in asked if each.startswith("SELECT")]) == 3
+    assert [message for message, _ in credited(tenant)] == [messages[n].pk for n in (0, 1, 0, 1, 1)]
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the others know how many rows a tenant has")
+def test_what_customers_did_is_looked_for_by_the_customers_however_many_they_are(
+    tenant: Tenant, clock: Clock
+) -> None:
+    for count in (1, 10, 1_000):
+        rows = Engagement.objects.by_people(tenant, set(range(count)), clock() - DAYS, clock())
+        assert "engagement_customer (customer_id=? AND at>? AND at<?)" in rows.explain()
 
 
 def _settings():  # type: ignore[no-untyped-def]
