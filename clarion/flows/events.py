@@ -153,7 +153,10 @@ def _append_of(
 
 
 def _unsettled(
-    arrivals: Sequence[Arrival], first: Mapping[str, int], stored: Mapping[str, _Stored], gone: Collection[str]
+    arrivals: Sequence[Arrival],
+    first: Mapping[str, int],
+    stored: Mapping[str, _Stored],
+    gone: Collection[str],
 ) -> dict[int, Arrival]:
     """Return what has to be appended again, by its place: it was not stored, and yet it is not known.
 

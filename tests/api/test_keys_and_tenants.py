@@ -236,3 +236,23 @@ def test_nothing_of_a_refused_caller_is_stored(tenant: Tenant) -> None:
     ask(Client(), "POST", "/api/v1/clients", CLIENT)
 
     assert not Customer.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "event"),
+    [
+        (
+            "/receive_event",
+            {"event_type": "email_open", "customer_id": 7, "email_id": 1, "timestamp": "2023-10-24"},
+        ),
+        ("/api/v1/events", {"event_type": "PRODUCT"}),
+    ],
+)
+def test_an_events_id_that_was_rehearsed_with_a_test_key_is_taken(
+    api: Client, tenant: Tenant, path: str, event: dict[str, object]
+) -> None:
+    made(client_of(tenant, is_test=True), path, {**event, "id": 5})
+
+    answer = ask(api, "POST", path, {**event, "id": 5})
+
+    assert refusal(answer, 409)["code"] == "id_taken"

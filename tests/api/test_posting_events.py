@@ -10,7 +10,6 @@ from django.test import Client
 
 from clarion.models import Event
 from tests.api.calls import ask, made, refusal, wrong_members
-from tests.conftest import client_of
 
 pytestmark = pytest.mark.django_db
 
@@ -68,15 +67,6 @@ def test_another_event_with_a_known_id_is_refused(api: Client, path: str) -> Non
 
     assert refusal(answer, 409)["code"] == "id_taken"
     assert api.get("/api/v1/events/5").json() == stored
-
-
-@every_path
-def test_an_id_that_was_rehearsed_with_a_test_key_is_taken(api: Client, tenant: Any, path: str) -> None:
-    made(client_of(tenant, is_test=True), path, {**PATHS[path], "id": 5})
-
-    answer = ask(api, "POST", path, {**PATHS[path], "id": 5})
-
-    assert refusal(answer, 409)["code"] == "id_taken"
 
 
 def test_members_that_nobody_knows_are_kept(api: Client) -> None:

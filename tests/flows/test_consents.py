@@ -1,13 +1,10 @@
 """The ledger: what mail events write into it, and what the gate makes of it at the next message."""
 
 import random
-import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -237,23 +234,6 @@ def test_many_are_asked_for_in_two_queries(
 
     assert answers == [Reason.OPTED_OUT, ""] * 25
     assert refusals([]) == []
-
-
-def test_whoever_has_no_address_is_not_looked_for_by_one(
-    tenant: Tenant, other_tenant: Tenant, clock: Clock
-) -> None:
-    """Most suppressions of an installation may be without one: asked for by it, all of them would be read."""
-    tell(other_tenant, "email_bounce", "bob", clock())
-    tell(tenant, "email_bounce", "ann", clock())
-    asked = Asked(tenant.pk, 0, "ann", "", "email", "marketing")
-
-    with CaptureQueriesContext(connection) as asking:
-        answers = refusals([asked])
-
-    assert answers == [Reason.SUPPRESSED]
-    # PostgreSQL is asked in another way than the others.
-    assert not any(re.search(r"address (IN|= ANY)", each["sql"]) for each in asking.captured_queries)
-    assert refusals([asked, asked._replace(external_id="bob", address="70000000001")]) == [answers[0], ""]
 
 
 @given(

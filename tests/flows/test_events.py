@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import connection, transaction
 
 from clarion.flows import event_forms, events
 from clarion.flows.event_forms import LARGEST_EVENT, BadEvent, entity_event
@@ -74,22 +74,6 @@ def test_a_batch_of_only_known_ids_changes_nothing(tenant: Tenant, clock: Clock)
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("first_is_test", [True, False])
-def test_what_a_test_key_told_and_what_a_live_one_tells_are_never_the_same_event(
-    tenant: Tenant, clock: Clock, first_is_test: bool
-) -> None:
-    def told(event_id: str, is_test: bool) -> Arrival:
-        return Arrival(tenant, arrival(tenant, id=event_id).draft, is_test)
-
-    mine, others = first_is_test, not first_is_test
-    assert kinds([told("a", mine)], clock) == [STORED]
-    assert kinds([told("a", others), told("a", mine)], clock) == [CONFLICT, KNOWN]
-    # In one batch the first one counts.
-    assert kinds([told("b", mine), told("b", others), told("b", mine)], clock) == [STORED, CONFLICT, KNOWN]
-    assert set(Event.objects.values_list("is_test", flat=True)) == {mine}
-
-
-@pytest.mark.django_db
 def test_ids_differ_in_case_and_blanks(tenant: Tenant, clock: Clock) -> None:
     assert kinds([arrival(tenant, id=each) for each in ("a", "A", "a ", "á")], clock) == [STORED] * 4
 
@@ -115,42 +99,6 @@ def test_a_made_id_that_is_taken_is_made_anew(
     assert [outcome.kind for outcome in outcomes] == [STORED] * 3
     assert len({json.loads(outcome.body)["id"] for outcome in outcomes}) == 3
     assert numbers(tenant) == [1, 2, 3, 4]
-
-
-@pytest.mark.django_db
-def test_what_is_dropped_while_it_is_looked_at_is_stored_again(
-    tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a server retention may drop an event after its id was found to be known, and before it was read."""
-    made = iter([1])
-    monkeypatch.setattr(event_forms._ids, "getrandbits", lambda size: next(made))
-    events.append([arrival(tenant, id=f"{1:032x}"), arrival(tenant, id="a"), arrival(tenant, id="b")], clock())
-    honest = events._stored
-
-    def drop_first(*given: Any) -> Any:
-        monkeypatch.setattr(events, "_stored", honest)
-        Event.objects.of(tenant).filter(seq__lte=2).delete()
-        return honest(*given)
-
-    monkeypatch.setattr(events, "_stored", drop_first)
-    batch = [arrival(tenant, id=each) for each in ("c", "a", "b", "a")]
-    outcomes = events.append([*batch, arrival(tenant, id="a", n=1), arrival(tenant)], clock())
-
-    assert [each.kind for each in outcomes] == [STORED, STORED, KNOWN, KNOWN, CONFLICT, STORED]
-    assert numbers(tenant) == [3, 4, 5, 6]
-
-
-@pytest.mark.django_db
-def test_a_log_in_which_nothing_stays_takes_no_event_and_says_so(
-    tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    events.append([arrival(tenant, id="a")], clock())
-    monkeypatch.setattr(events, "_stored", lambda *given: {})
-
-    with pytest.raises(OperationalError):
-        events.append([arrival(tenant, id="a"), arrival(tenant, id="b")], clock())
-
-    assert numbers(tenant) == [1]
 
 
 @pytest.mark.django_db
@@ -221,64 +169,6 @@ def test_every_column_is_kept(tenant: Tenant, clock: Clock) -> None:
     assert (row.source, row.operation, row.is_flawed, row.is_test) == ("SYSTEM", "READ", False, False)
     assert (row.received_at, row.happened_at, row.customer_ref) == (clock(), clock(), None)
     assert row.facts == {"Color": "t:red", "size": "t:41", "is": "t:true"}
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize(
-    ("members", "entity_id"),
-    [
-        ({"entity_id": 0}, "0"),
-        ({"entity_id": "a", "event_payload": {"entity_id": "b"}}, "a"),
-        ({"event_payload": {"entity_id": "b"}}, "b"),
-        ({}, ""),
-        ({"entity_id": None}, ""),
-        ({"entity_id": None, "event_payload": {"entity_id": "b"}}, "b"),
-        ({"entity_id": "a", "event_payload": {"entity_id": None}}, "a"),
-        ({"entity_id": None, "event_payload": {"entity_id": None}}, ""),
-    ],
-)
-def test_an_entity_is_named_outside_or_in_the_payload(
-    tenant: Tenant, clock: Clock, members: dict[str, Any], entity_id: str
-) -> None:
-    events.append([arrival(tenant, **members)], clock())
-
-    assert Event.objects.get().entity_id == entity_id
-
-
-IN_PAYLOAD = {"event_payload": {"entity_id": 42}}
-OF_KEYS = {"event_payload": {"entity_id": 5, "key_attributes": {"customer_id": 42}}}
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize(
-    ("members", "customer_ref"),
-    [
-        ({"event_type": "CUSTOMER", "entity_id": "42"}, "42"),
-        ({"event_type": "CUSTOMER", **IN_PAYLOAD}, "42"),
-        ({"event_type": "CUSTOMER", "entity_id": None, **IN_PAYLOAD}, "42"),
-        # An event's entity is its type, whatever else it names.
-        ({"event_type": "CUSTOMER", "entity_name": "STORE", "entity_id": "42"}, "42"),
-        ({"event_type": "STORE", "entity_name": "CUSTOMER", "entity_id": "42"}, None),
-        # Of these the type says nothing, so it is what they name.
-        *(
-            ({"event_type": kind, "entity_name": "Customer", "entity_id": "42"}, "42")
-            for kind in ("ENTITY_EVENT", "SYSTEM_EVENT", "EVENT", "OTHER")
-        ),
-        ({"event_type": "ENTITY_EVENT", "entity_name": "CUSTOMER", "entity_id": None, **IN_PAYLOAD}, "42"),
-        ({"event_type": "ENTITY_EVENT", "entity_name": "STORE", "entity_id": "42"}, None),
-        ({"event_type": "ENTITY_EVENT", "entity_name": None, "entity_id": "42"}, None),
-        ({"event_type": "CUSTOMER"}, None),
-        ({"event_type": "CUSTOMER", "entity_id": "7", **OF_KEYS}, "42"),
-        ({"event_type": "CUSTOMER", "customer_id": "42", "entity_id": "7"}, "42"),
-    ],
-)
-def test_an_event_about_a_customer_is_found_by_the_customer(
-    tenant: Tenant, clock: Clock, members: dict[str, Any], customer_ref: str | None
-) -> None:
-    events.append([arrival(tenant, **members)], clock())
-
-    assert Event.objects.get().customer_ref == customer_ref
-    assert events.of_customer(tenant, "42").count() == (customer_ref == "42")
 
 
 def at_once(work: Callable[[int], None], count: int) -> None:

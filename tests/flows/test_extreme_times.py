@@ -8,8 +8,8 @@ import pytest
 from clarion.flows import consents, events, mail_events
 from clarion.flows.event_forms import BadEvent, mail_event
 from clarion.flows.events import Arrival
-from clarion.flows.reading import read_slice
 from clarion.flows.readers import READERS
+from clarion.flows.reading import read_slice
 from clarion.models import Engagement, Event, Message, ParkedEvent, ReaderPosition, Tenant
 from tests.conftest import Clock
 from tests.flows.mails import tell

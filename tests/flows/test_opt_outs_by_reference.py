@@ -1,9 +1,14 @@
 """Opt-outs of people by a word that the shop has for them, whether Clarion knows them yet, still, or not."""
 
+import re
+
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from clarion.models import Tenant
 from clarion.models.outgoing import Reason
+from clarion.models.permissions import Asked, refusals
 from tests.conftest import Clock
 from tests.factories import make_customer
 from tests.flows.mails import may, tell
@@ -57,3 +62,20 @@ def test_an_opt_out_outlives_the_customer_and_a_change_of_reference(tenant: Tena
 
     customer.delete()
     assert may(make_customer(tenant, external_id="ann")) == Reason.OPTED_OUT
+
+
+def test_whoever_has_no_address_is_not_looked_for_by_one(
+    tenant: Tenant, other_tenant: Tenant, clock: Clock
+) -> None:
+    """Most suppressions of an installation may be without one: asked for by it, all of them would be read."""
+    tell(other_tenant, "email_bounce", "bob", clock())
+    tell(tenant, "email_bounce", "ann", clock())
+    asked = Asked(tenant.pk, 0, "ann", "", "email", "marketing")
+
+    with CaptureQueriesContext(connection) as asking:
+        answers = refusals([asked])
+
+    assert answers == [Reason.SUPPRESSED]
+    # PostgreSQL is asked in another way than the others.
+    assert not any(re.search(r"address (IN|= ANY)", each["sql"]) for each in asking.captured_queries)
+    assert refusals([asked, asked._replace(external_id="bob", address="70000000001")]) == [answers[0], ""]

@@ -126,23 +126,6 @@ def test_tries_are_counted_in_the_row_and_the_reader_rests_between_them(tenant: 
     assert (row.tries, row.retry_at) == (2, clock() + timedelta(seconds=5))
 
 
-def test_a_worker_that_found_the_reader_before_it_failed_elsewhere_lets_it_rest(
-    tenant: Tenant, clock: Clock
-) -> None:
-    fill(tenant, 1, clock())
-    reader = recorder(poison(1))
-
-    tries = []
-    for seconds in (0, 0, 0.999, 0.001, 0, 4.999, 0.001):
-        clock.pass_by(seconds=seconds)
-        # Another worker was told that there is something to read, and asks for it now.
-        left = read_slice(reader, tenant, clock())
-        tries.append((left is not None, ReaderPosition.objects.get().tries))
-
-    assert tries == [(True, 1), (False, 1), (False, 1), (True, 2), (False, 2), (False, 2), (True, 0)]
-    assert ParkedEvent.objects.count() == 1
-
-
 def test_a_rest_that_ends_far_ahead_is_a_clock_that_was_set_and_is_none(tenant: Tenant, clock: Clock) -> None:
     fill(tenant, 1, clock())
     for ahead, left in ((5.0, None), (5.001, 0)):

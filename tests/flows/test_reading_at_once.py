@@ -11,7 +11,7 @@ from clarion.flows import readers, reading, replays, retention
 from clarion.flows.reading import Reader, read_on, read_slice
 from clarion.models import Customer, Event, ParkedEvent, ReaderPosition, Tenant
 from tests.conftest import Clock
-from tests.flows.recording import fill, recorder, seen
+from tests.flows.recording import fill, poison, recorder, seen
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -214,3 +214,20 @@ def lock_conflict(number: object) -> OperationalError:
     cause.sqlstate = number  # type: ignore[attr-defined]
     error.__cause__ = cause
     return error
+
+
+def test_a_worker_that_found_the_reader_before_it_failed_elsewhere_lets_it_rest(
+    tenant: Tenant, clock: Clock
+) -> None:
+    fill(tenant, 1, clock())
+    reader = recorder(poison(1))
+
+    tries = []
+    for seconds in (0, 0, 0.999, 0.001, 0, 4.999, 0.001):
+        clock.pass_by(seconds=seconds)
+        # Another worker was told that there is something to read, and asks for it now.
+        left = read_slice(reader, tenant, clock())
+        tries.append((left is not None, ReaderPosition.objects.get().tries))
+
+    assert tries == [(True, 1), (False, 1), (False, 1), (True, 2), (False, 2), (False, 2), (True, 0)]
+    assert ParkedEvent.objects.count() == 1
