@@ -17,7 +17,6 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "clarion/flows/audit.py _orphans": "the accounts of everybody are proved together",
         "clarion/flows/audit.py _overdue": "the accounts of everybody are proved together",
         "clarion/flows/callers.py identify": "the key is what says which tenant it is",
-        "clarion/flows/credit.py _touches": "`by_people` asks for the tenant itself, in a way that keeps SQLite's plan",
         "clarion/flows/deadlines.py _expire_held": "time's round: what is due, whosever it is",
         "clarion/flows/doubts.py _settle": "the operator's tool; no API reaches it",
         "clarion/flows/exports.py run_due": "time's round: what is due, whosever it is",

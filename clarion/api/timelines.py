@@ -57,7 +57,7 @@ def get_timeline(request: HttpRequest, ref: str, asked: Query[TimelinePage]) -> 
 def _engagements(tenant: Tenant, messages: list[Message]) -> dict[int, list[dict[str, Any]]]:
     """Return how often each of these messages was opened and so on, and when first; machines apart."""
     found: dict[int, list[dict[str, Any]]] = {each.pk: [] for each in messages}
-    rows = Engagement.objects.of(tenant).filter(message_id__in=found)
+    rows = Engagement.objects.of(tenant, leads=False).of_messages(found)
     grouped = rows.values_list("message_id", "kind", "is_machine").annotate(
         times=Count("id"), first=Min("at")
     )

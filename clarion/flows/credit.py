@@ -48,7 +48,9 @@ _Whose = tuple[int, bool, str]
 _COLUMNS = ("at", "seq", "kind", "message_id", "mailing_id", "customer_id", "mailing__account__is_test")
 
 
-def credit(tenant: Tenant, purchases: Sequence[MailEvent], people: Mapping[str, Customer]) -> dict[int, Credited]:
+def credit(
+    tenant: Tenant, purchases: Sequence[MailEvent], people: Mapping[str, Customer]
+) -> dict[int, Credited]:
     """Return what each of these purchases, which name no message of ours, is put down to, by the event's number.
 
     Only what stands before the purchase in the log counts, and happened before it, within the days that
@@ -75,7 +77,9 @@ def _touches(
 ) -> Mapping[_Whose, Sequence[_Touch]]:
     """Return what may have led to these purchases, which are sorted by time, sorted by time as well."""
     customers = {buyers[each.seq] for each in piece}
-    rows = Engagement.objects.by_people(tenant, customers, _begin(piece[0].at, window), piece[-1].at)
+    rows = Engagement.objects.of(tenant, leads=False).by_people(
+        customers, _begin(piece[0].at, window), piece[-1].at
+    )
     latest = max(each.seq for each in piece)
     touches: defaultdict[_Whose, list[_Touch]] = defaultdict(list)
     for row in rows.filter(mailing__test_of=None).values_list(*_COLUMNS):

@@ -84,7 +84,7 @@ def _by_name(
     """Return messages by customer and the provider's id; looked for among the customers', which has an index."""
     if not named:
         return {}
-    rows = Message.objects.of(tenant).filter(
+    rows = Message.objects.of(tenant, leads=False).filter(
         customer_id__in=customer_ids, provider_id__in={each.email_id for each in named}
     )
     mails = [Mail._make(row) for row in rows.order_by("pk").values_list(*_COLUMNS)]

@@ -81,8 +81,9 @@ def _arrive(
             news.setdefault(mails[each.seq].id, each)
     ids = set(news)
     if silenced:
-        waiting = Message.objects.of(tenant).filter(customer_id__in=silenced, state=State.WAITING)
-        ids |= set(waiting.values_list("pk", flat=True))
+        # By the customers alone: among all that wait is the longer way.
+        theirs = Message.objects.of(tenant, leads=False).filter(customer_id__in=silenced)
+        ids |= {pk for pk, state in theirs.values_list("pk", "state") if state == State.WAITING}
     accepted, arrived = [], []
     for row in Message.objects.of(tenant).lock(sorted(ids)):
         if row.id not in news:
@@ -109,7 +110,7 @@ def _keep(tenant: Tenant, told: Sequence[MailEvent], mails: Mapping[int, Mail]) 
     shifts: Counter[EngagementKey] = Counter()
     if not told:
         return shifts
-    before = Engagement.objects.of(tenant).filter(message_id__in={mails[each.seq].id for each in told})
+    before = Engagement.objects.of(tenant, leads=False).of_messages({mails[each.seq].id for each in told})
     seen: set[tuple[int, str]] = set()
     delivered: dict[int, datetime] = {}
     grouped = before.values_list("message_id", "kind", "is_machine").annotate(first=Min("at")).order_by()

@@ -203,14 +203,5 @@ def test_many_purchases_are_asked_for_in_pieces(
     assert [message for message, _ in credited(tenant)] == [messages[n].pk for n in (0, 1, 0, 1, 1)]
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="the others know how many rows a tenant has")
-def test_what_customers_did_is_looked_for_by_the_customers_however_many_they_are(
-    tenant: Tenant, clock: Clock
-) -> None:
-    for count in (1, 10, 1_000):
-        rows = Engagement.objects.by_people(tenant, set(range(count)), clock() - DAYS, clock())
-        assert "engagement_customer (customer_id=? AND at>? AND at<?)" in rows.explain()
-
-
 def _settings():  # type: ignore[no-untyped-def]
     return settings.CLARION
