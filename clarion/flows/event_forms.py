@@ -125,11 +125,13 @@ def entity_event(sent: Any, zone: tzinfo) -> Draft:
 def entity_of(members: Mapping[str, Any]) -> Entity:
     """Return what an entity event with these members is about. A member that is null is as good as none."""
     kind = members.get("event_type")
-    name = members.get("entity_name") if kind in _NAMING else kind
+    name = kind and kind.lower()  # as folding would make it: kinds are ASCII
+    if kind in _NAMING:
+        name = members.get("entity_name") and fold(members["entity_name"])
     number = members.get("entity_id")
     if number is None:
         number = (members.get("event_payload") or {}).get("entity_id")
-    return Entity(None if name is None else fold(name), None if number is None else str(number))
+    return Entity(name or None, None if number is None else str(number))
 
 
 def new_id(draft: Draft) -> Draft:
