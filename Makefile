@@ -27,7 +27,7 @@ test: core group-test  ## the tests that take less than a second each, on SQLite
 thorough: core group-test  ## the other tests; with some, a protection is switched off and missed
 	@$(PYTEST) -m 'thorough or slow'
 
-check: lint  ## what CI asks: format, lint, types, arrows, then the tests
+check: lint  ## what CI asks first: format, lint, types, arrows, then the tests
 	@$(MAKE) --no-print-directory test
 
 lint: core group-lint  ## the same without the tests

@@ -39,6 +39,7 @@ from clarion.api.bodies import (  # noqa: E402
 )
 from clarion.api.event_posts import brings_events  # noqa: E402
 from clarion.api.middleware import log  # noqa: E402
+from clarion.api.problems import DATABASE_AWAY  # noqa: E402
 from clarion.api.streams import is_stream, may_send  # noqa: E402
 from clarion.intake.lane import Lane  # noqa: E402
 from clarion.intake.writer import Full, Unavailable  # noqa: E402
@@ -140,8 +141,7 @@ class WholeBodies:
             problem = Problem(408, "body_too_slow", f"A body must be here within {self._seconds:g} s.")
             await refuse(scope, receive, send, problem)
         except Away:
-            problem = Problem(503, "database_unavailable", "The database does not answer; try again.")
-            await refuse(scope, receive, send, problem)
+            await refuse(scope, receive, send, DATABASE_AWAY)
         except Crowded:
             sentence = "Bodies under way hold all the memory they may have; try again."
             await refuse(scope, receive, send, Problem(503, "too_much_at_once", sentence))

@@ -17,7 +17,7 @@ from ninja import Router
 
 from clarion.api.auth import Requires, caller_of
 from clarion.api.clock import now
-from clarion.api.problems import INVALID, Unreadable, problem_response
+from clarion.api.problems import INTAKE_FULL, INVALID, Unreadable, problem_response, try_again
 from clarion.api.wire import warn
 from clarion.flows import event_forms, events
 from clarion.flows.event_forms import LARGEST_EVENT, BadEvent, Draft, Form
@@ -173,10 +173,7 @@ def events_in(request: HttpRequest) -> Iterator[Sent | Unreadable]:
 
 def no_turn(request: HttpRequest) -> HttpResponse:
     """Return the answer to a body whose turn did not come."""
-    sentence = "More events wait to be stored than may wait; try again."
-    response = problem_response(request, 503, "intake_full", sentence)
-    response.headers["Retry-After"] = "1"
-    return response
+    return try_again(request, INTAKE_FULL)
 
 
 def _receive(request: HttpRequest) -> HttpResponse:

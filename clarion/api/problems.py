@@ -67,6 +67,11 @@ class Unreadable(Exception):
         self.status, self.code, self.member = status, code, member
 
 
+# What whoever asks the lane is told as well, and who asks Django.
+DATABASE_AWAY = Problem(503, "database_unavailable", "The database does not answer; try again.")
+INTAKE_FULL = Problem(503, "intake_full", "More events wait to be stored than may wait; try again.")
+
+
 def problem_response(
     request: HttpRequest, status: int, code: str, detail: str, errors: Sequence[FieldError] = ()
 ) -> HttpResponse:
@@ -111,9 +116,12 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 def unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
     """The database is away or busy: nothing was stored, and a moment later it may be."""
     log.warning("database_unavailable", error=type(error).__name__, code=code_of(error))
-    response = problem_response(
-        request, 503, "database_unavailable", "The database does not answer; try again."
-    )
+    return try_again(request, DATABASE_AWAY)
+
+
+def try_again(request: HttpRequest, problem: Problem) -> HttpResponse:
+    """Return the answer for a problem that a moment later may be none."""
+    response = problem_response(request, problem.status, problem.code, problem.detail)
     response.headers["Retry-After"] = "1"
     return response
 

@@ -18,7 +18,7 @@ import structlog
 from clarion.api import event_posts
 from clarion.api.event_posts import FORMS, PATIENCE, READ_AT_ONCE, Reply, Sent, read_events, reply_to
 from clarion.api.middleware import REQUESTS, SECONDS, request_id_of
-from clarion.api.problems import Unreadable
+from clarion.api.problems import DATABASE_AWAY, INTAKE_FULL, Unreadable
 from clarion.flows.callers import Caller
 from clarion.flows.event_forms import Form
 from clarion.flows.events import Arrival, Outcome
@@ -40,8 +40,8 @@ log = structlog.get_logger()
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-AWAY = Reply(503, Problem(503, "database_unavailable", "The database does not answer; try again."))
-FULL = Reply(503, Problem(503, "intake_full", "More events wait to be stored than may wait; try again."))
+AWAY = Reply(DATABASE_AWAY.status, DATABASE_AWAY)
+FULL = Reply(INTAKE_FULL.status, INTAKE_FULL)
 FAILED = Reply(
     500, Problem(500, "internal_error", "This is a mistake of ours. The log says more under the request id.")
 )
