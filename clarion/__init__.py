@@ -3,4 +3,4 @@
 Holds the version alone; packaging reads it from here. Nothing is imported, so reading it costs nothing.
 """
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"

@@ -19,8 +19,9 @@ LONGEST_FILE, LONGEST_FUNCTION = 300, 50
 
 CLOCK_DOORS = ("clarion/admin.py", "clarion/api/clock.py", "clarion/asgi.py", "clarion/cli/output.py")
 CLOCK_DOORS += ("clarion/sandbox/", "clarion/supervisor.py", "clarion/worker.py")
-ASYNC_EDGES = ("clarion/api/bodies.py", "clarion/asgi.py", "clarion/gateways/", "clarion/intake/lane.py")
+ASYNC_EDGES = ("clarion/api/bodies.py", "clarion/asgi.py", "clarion/destinations/", "clarion/gateways/")
 ASYNC_EDGES += (
+    "clarion/intake/lane.py",
     "clarion/intake/senders.py",
     "clarion/lib/http.py",
     "clarion/lib/connections.py",

@@ -17,7 +17,7 @@ from tests.conftest import Clock
 from tests.outbox.rounds import enlist, settle
 
 # The last migration of each version that was released, by the version.
-RELEASED = {"0.1.0": "0001_first", "0.2.0": "0003_files"}
+RELEASED = {"0.1.0": "0001_first", "0.2.0": "0003_files", "0.3.0": "0006_tracking"}
 
 # What somebody told of a client's zone, and the zone that this names.
 ZONES = [("Europe/Berlin", "Europe/Berlin"), ("+03:00", "+03:00"), ("Atlantis", ""), ("", "")]

@@ -36,6 +36,10 @@ class Refused(SendError):
     """This recipient or this payload can never work: trying again is pointless."""
 
 
+class Gone(Refused):
+    """Refused, and so would be whatever else went there: nothing more is wanted."""
+
+
 class Misconfigured(SendError):
     """Our account, address or credentials are wrong: every message on this lane would fail alike."""
 
