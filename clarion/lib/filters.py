@@ -5,38 +5,31 @@
 What is said here in Python is what every database is made to say as well.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from clarion.lib.comparable import (
     LONGEST_NAME,
+    LONGEST_TEXT,
     TEXT,
     Scalar,
     after,
     comparable,
-    complaint,
     complaint_of_text,
 )
-from clarion.lib.problems import FieldError
+from clarion.lib.filter_reading import BadFilter as BadFilter
+from clarion.lib.filter_reading import Place, Reader
 
 # Far more than anybody reads, and few enough that no database is brought to its limits by what it is asked.
 DEEPEST, MOST_CONDITIONS = 10, 100
-# Of one list, and of all of them together: SQLite takes 32,766 values in a statement.
-MOST_VALUES, MOST_VALUES_IN_ALL = 1_000, 10_000
+# Of one list.
+MOST_VALUES = 1_000
 OPERATORS = ("eq", "in", "prefix", "exists", "gt", "lt")
 
 # How a field is compared: texts without their case, texts as they stand; or it holds fields of any name itself.
 FOLDED, EXACT, OPEN = "folded", "exact", "open"
 Fields = Mapping[str, str]
-
-
-class BadFilter(ValueError):
-    """This is no filter. `errors` say where and why, all of them."""
-
-    def __init__(self, errors: Sequence[FieldError]) -> None:
-        super().__init__("; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in errors))
-        self.errors = errors
 
 
 class Span(NamedTuple):
@@ -126,77 +119,37 @@ Filter = Every | Some | Not | Condition
 def read_filter(raw: object, fields: Fields) -> Filter:
     """Return what this JSON value says.
 
-    A list of conditions is never empty: nobody means everybody by it, and a form that lost its conditions must not.
-
     :raises BadFilter:
     """
-    reader = _Reader(fields)
-    found = reader.read(raw, (), 1)
-    if found is None or reader.errors:
-        raise BadFilter(reader.errors)
-    return found
+    return _Reader(fields).read(raw)
 
 
-Place = tuple[str | int, ...]
-
-
-class _Reader:
-    """Goes through a value, and goes on behind what is wrong, so that all of it is said at once."""
+class _Reader(Reader[tuple[str, str], Filter]):
+    deepest = DEEPEST
+    most_conditions = MOST_CONDITIONS
+    most_values = MOST_VALUES
+    longest_text = LONGEST_TEXT
+    about = "field"
+    operators = OPERATORS
 
     def __init__(self, fields: Fields) -> None:
-        self.errors: list[FieldError] = []
+        super().__init__()
         self._fields = fields
-        self._conditions = self._values = 0
 
-    def read(self, raw: object, place: Place, depth: int) -> Filter | None:
-        if not isinstance(raw, dict) or depth > DEEPEST:
-            wanted = "must be an object: all, any, not, or a condition on a field"
-            self._blame(place, f"is nested deeper than {DEEPEST}" if isinstance(raw, dict) else wanted)
-            return None
-        joint = next((name for name in ("all", "any", "not") if name in raw), None)
-        if joint is None:
-            return self._condition(raw, place)
-        for name in raw:
-            if name != joint:
-                self._blame((*place, name), f"stands beside {joint!r}, which stands alone")
-        if joint == "not":
-            part = self.read(raw[joint], (*place, joint), depth + 1)
-            return part and Not(part)
-        parts = list(self._parts(raw[joint], (*place, joint), depth + 1))
-        return Every(tuple(parts)) if joint == "all" else Some(tuple(parts))
+    def every(self, parts: tuple[Filter, ...]) -> Filter:
+        return Every(parts)
 
-    def _parts(self, raw: object, place: Place, depth: int) -> Iterator[Filter]:
-        if not isinstance(raw, list) or not raw:
-            self._blame(place, "must be a list of one or more conditions; without any, leave the filter out")
-            return
-        if len(raw) > MOST_CONDITIONS:
-            self._blame(place, f"must have at most {MOST_CONDITIONS} conditions")
-            return
-        for number, each in enumerate(raw):
-            if part := self.read(each, (*place, number), depth):
-                yield part
+    def some(self, parts: tuple[Filter, ...]) -> Filter:
+        return Some(parts)
 
-    def _condition(self, raw: dict[str, Any], place: Place) -> Condition | None:
-        before = len(self.errors)
-        self._conditions += 1
-        if self._conditions == MOST_CONDITIONS + 1:
-            self._blame((), f"has more than {MOST_CONDITIONS} conditions")
-        for name in raw:
-            if name != "field" and name not in OPERATORS:
-                self._blame(
-                    (*place, name), f"There is no such member; there are field, {', '.join(OPERATORS)}."
-                )
-        given = [name for name in raw if name in OPERATORS]
-        if len(given) != 1:
-            self._blame(place, f"must have exactly one of {', '.join(OPERATORS)}, and a field")
-        for operator in given:
-            self._check(operator, raw[operator], (*place, operator))
-        field, member = self._field(raw.get("field"), (*place, "field"))
-        if len(self.errors) > before:
-            return None
-        return Condition(field, member, self._fields[field], given[0], raw[given[0]])
+    def negated(self, part: Filter) -> Filter:
+        return Not(part)
 
-    def _field(self, raw: object, place: Place) -> tuple[str, str]:
+    def condition(self, subject: tuple[str, str], operator: str, value: Any, place: Place) -> Filter:
+        field, member = subject
+        return Condition(field, member, self._fields[field], operator, value)
+
+    def subject(self, raw: object, place: Place) -> tuple[str, str]:
         if isinstance(raw, str):
             name, dot, member = raw.partition(".")
             is_open = self._fields.get(name) == OPEN
@@ -205,42 +158,15 @@ class _Reader:
                     complaint_of_text(member, LONGEST_NAME) if member or not is_open else "must have a name"
                 )
                 if sentence:
-                    self._blame(place, f"{name}.<name>: the name {sentence}")
+                    self.blame(place, f"{name}.<name>: the name {sentence}")
                 return name, member
         known = (f"{name}.<name>" if kind == OPEN else name for name, kind in self._fields.items())
-        self._blame(place, f"must be one of {', '.join(known)}")
+        self.blame(place, f"must be one of {', '.join(known)}")
         return "", ""
 
-    def _check(self, operator: str, value: object, place: Place) -> None:
-        if operator == "exists":
-            if not isinstance(value, bool):
-                self._blame(place, "must be true or false")
-        elif operator == "in":
-            self._check_values(value, place)
-        elif operator == "prefix" and not isinstance(value, str):
-            self._blame(place, "must be a text")
-        elif operator in ("gt", "lt") and (
-            isinstance(value, bool) or not isinstance(value, str | int | float)
-        ):
-            self._blame(place, "must be a number or a text")
+    def check(self, operator: str, value: object, place: Place) -> None:
+        is_ordered = not isinstance(value, bool) and isinstance(value, str | int | float)
+        if operator in ("gt", "lt") and not is_ordered:
+            self.blame(place, "must be a number or a text")
         else:
-            self._check_value(value, place)
-
-    def _check_values(self, values: object, place: Place) -> None:
-        if not isinstance(values, list) or not 1 <= len(values) <= MOST_VALUES:
-            self._blame(place, f"must be a list of 1 to {MOST_VALUES} values")
-            return
-        before, self._values = self._values, self._values + len(values)
-        if before <= MOST_VALUES_IN_ALL < self._values:
-            self._blame((), f"has more than {MOST_VALUES_IN_ALL} values in its lists")
-        for number, value in enumerate(values):
-            self._check_value(value, (*place, number))
-
-    def _check_value(self, value: object, place: Place) -> None:
-        if value is None:
-            self._blame(place, 'is null, which equals nothing; "exists": false finds those without a value')
-        elif sentence := complaint(value):
-            self._blame(place, sentence)
-
-    def _blame(self, place: Place, sentence: str) -> None:
-        self.errors.append({"loc": place, "msg": sentence})
+            super().check(operator, value, place)
