@@ -7,7 +7,7 @@ holds the value). Below it stands what Django makes of them. Rooms read `django.
 import hashlib
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pymysql
 from django.utils.functional import SimpleLazyObject
@@ -15,11 +15,20 @@ from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from clarion.databases.url import BadDatabaseUrl, database_from_url
+from clarion.lib.egress import Egress
 from clarion.lib.secrets import load_or_create_keys
+from clarion.lib.validators import after
 
 PACKAGE = Path(__file__).resolve().parent
 # The longest that anything can be kept, but for ever, days: a century, which every calendar can reckon with.
 MOST_DAYS = 36_500
+# What development mode sends to beside the internet: receivers on the same machine.
+LOOPBACK = ("127.0.0.0/8", "::1")
+
+
+def _allowed(entries: list[str]) -> list[str]:
+    Egress(entries)
+    return entries
 
 
 class Settings(BaseSettings):
@@ -49,6 +58,13 @@ class Settings(BaseSettings):
     allowed_hosts: list[str] = Field(
         default_factory=lambda: ["localhost", "127.0.0.1", "[::1]"],
         description="Host names under which the web process answers (JSON list).",
+    )
+    egress_allow: Annotated[list[str], after(_allowed)] = Field(
+        default_factory=list,
+        description="Closed networks and hosts that subscribers' addresses may lead to all the same (JSON list).",
+    )
+    egress_http: bool | None = Field(
+        None, description="Whether these addresses may be http://; unset: in development mode only."
     )
     max_body_bytes: int = Field(
         1024 * 1024, ge=1024, description="Largest request body, bytes; more is answered 413."
@@ -122,6 +138,12 @@ class Settings(BaseSettings):
     def keys_path(self) -> Path:
         """Where the keys are, or will be."""
         return self.keys_file or self.data / "secret.keys"
+
+    @property
+    def egress(self) -> Egress:
+        """Where addresses that subscribers name may lead."""
+        plain_http = self.dev if self.egress_http is None else self.egress_http
+        return Egress([*self.egress_allow, *(LOOPBACK if self.dev else ())], plain_http=plain_http)
 
 
 # Those that may stand in a file of their own.

@@ -10,7 +10,7 @@ from typing import Annotated
 import structlog
 import typer
 
-from clarion.cli.checkup import accounts, clock, database, folder, keys, machine, port, readers, work
+from clarion.cli.checkup import accounts, clock, database, egress, folder, keys, machine, port, readers, work
 from clarion.cli.output import FAILED, program
 from clarion.cli.remarks import WRONG, Line, Remark, show
 from clarion.lib.logs import mistake
@@ -28,6 +28,7 @@ OF_THE_MACHINE: Mapping[str, Look] = {
     "settings": machine.settings,
     "folder": folder.look,
     "port": port.look,
+    "egress": egress.look,
 }
 # Asked where there is a database that answers.
 OF_THE_DATABASE: Mapping[str, Look] = {

@@ -10,6 +10,7 @@ from typing import Any
 import aiohappyeyeballs
 import yarl
 
+from clarion.lib.egress import Egress
 from clarion.lib.exchanges import Connection
 
 # Seconds an idle connection is kept: less than the 5 after which common servers close theirs, because a
@@ -42,11 +43,15 @@ class Origin:
 
 
 class Pool:
-    """Connections to any number of origins, at most `most` in use at once. Belongs to one running event loop."""
+    """Connections to any number of origins, at most `most` in use at once. Belongs to one running event loop.
 
-    def __init__(self, *, most: int, connect_timeout: float) -> None:
+    With an `egress` nothing is connected but to addresses that it lets pass.
+    """
+
+    def __init__(self, *, most: int, connect_timeout: float, egress: Egress | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._connect_timeout = connect_timeout
+        self._egress = egress
         self._free = most
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._tls: ssl.SSLContext | None = None
@@ -65,7 +70,7 @@ class Pool:
     async def made(self, origin: Origin, seconds: float) -> Connection:
         """Return a connection for one request, made within `seconds` unless one comes back meanwhile.
 
-        :raises OSError: there is none; ssl.SSLError, socket.gaierror and TimeoutError are such errors, too
+        :raises OSError: there is none; ssl.SSLError, socket.gaierror, TimeoutError and Denied are such errors, too
         """
         async with asyncio.timeout(min(seconds, self._connect_timeout)):
             await self._enter()
@@ -184,6 +189,10 @@ class Pool:
     async def _ask_for_addresses(self, origin: Origin) -> None:
         try:
             found = await self._loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+            if self._egress is not None:
+                # What is kept was judged, and nobody asks for the name again on the way to the connection: a name that
+                # leads elsewhere a moment later (DNS rebinding) leads nowhere.
+                self._egress.admit(origin.host, (str(address[0]) for *_, address in found))
             origin.addresses, origin.addresses_until = found, self._loop.time() + NAME_KEPT
         finally:
             origin.looking = None

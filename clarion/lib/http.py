@@ -19,8 +19,9 @@ import yarl
 
 from clarion.lib.answers import Answer, garbled, raise_for_status, read_json
 from clarion.lib.connections import Origin, Pool
+from clarion.lib.egress import Denied, Egress
 from clarion.lib.exchanges import Garbled
-from clarion.lib.sending import InDoubt, Misconfigured, NotSent, Refused
+from clarion.lib.sending import InDoubt, Misconfigured, NotSent, Refused, SendError
 
 __all__ = ["Answer", "HttpClient", "garbled", "raise_for_status", "read_json"]
 
@@ -50,7 +51,8 @@ class HttpClient:
     """Sends POST requests over kept-alive connections; open it inside the event loop that uses it.
 
     Each call gives an Answer, whatever its status, or raises one of the five send errors:
-    NotSent while nothing was written yet, InDoubt from the first byte on.
+    NotSent while nothing was written yet, InDoubt from the first byte on. Where strangers name the addresses, an `egress`
+    says which may be reached; others end in Refused with the code `egress`. Without one every address may be.
     """
 
     def __init__(
@@ -59,17 +61,19 @@ class HttpClient:
         connections: int = CONNECTIONS,
         timeout: float = WHOLE_TIMEOUT,
         connect_timeout: float = CONNECT_TIMEOUT,
+        egress: Egress | None = None,
     ) -> None:
         self._connections = connections
         self._timeout = timeout
         self._connect_timeout = connect_timeout
+        self._egress = egress
         self._pool: Pool | None = None
         self._origins: dict[str, _Addressee] = {}
         self._encode = msgspec.json.Encoder().encode
 
     async def open(self) -> None:
         """Get ready to send."""
-        self._pool = Pool(most=self._connections, connect_timeout=self._connect_timeout)
+        self._pool = Pool(most=self._connections, connect_timeout=self._connect_timeout, egress=self._egress)
 
     async def close(self) -> None:
         """Close every connection; what is under way ends in doubt."""
@@ -129,7 +133,7 @@ class HttpClient:
             error.args = (*error.args, UNWRITTEN)
             raise
         except Exception as error:
-            raise _not_sent(error) from None
+            raise _unsent(error) from None
         try:
             reply = await connection.ask(request, seconds - (time.monotonic() - began))
         except Exception as error:
@@ -153,9 +157,12 @@ class HttpClient:
         name, path = found.groups()
         origin = self._origins.get(name)
         if origin is None:
+            origin = _Addressee(name)
+            if self._egress is not None and (objection := self._egress.objection(name)):
+                raise Refused(f"the address is refused: {objection}", code="egress")
             if len(self._origins) >= ORIGINS:
                 self._origins.clear()
-            origin = self._origins[name] = _Addressee(name)
+            self._origins[name] = origin
         return origin, path or "/"
 
 
@@ -182,9 +189,11 @@ class _Addressee:
         return f"{lines}\r\n".encode("ascii")
 
 
-def _not_sent(error: Exception) -> NotSent:
-    """Return NotSent with a reason for people. No address in it: a webhook's address may be a secret."""
+def _unsent(error: Exception) -> SendError:
+    """Return what comes of having no connection, for people. No address in it: a webhook's address may be a secret."""
     match error:
+        case Denied():
+            return Refused(f"the address is refused: {error.strerror}", code="egress")
         case TimeoutError():
             detail, code = "no connection in time", "timeout"
         case socket.gaierror():

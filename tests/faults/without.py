@@ -10,6 +10,7 @@ from django.db import transaction
 
 from clarion import worker
 from clarion.flows import mailings, reading
+from clarion.lib import egress as lib_egress
 from clarion.lib import hours as lib_hours
 from clarion.lib import parent as lib_parent
 from clarion.models import outgoing
@@ -183,6 +184,16 @@ def beginning() -> None:
     taking.Taking.__init__ = __init__  # type: ignore[method-assign]
 
 
+def objections() -> None:
+    """Whatever is written as an address is looked up."""
+    lib_egress.Egress.objection = lambda self, url: None  # type: ignore[method-assign]
+
+
+def egress() -> None:
+    """Wherever a name leads, there it is connected."""
+    lib_egress.Egress.admit = lambda self, host, addresses: None  # type: ignore[method-assign]
+
+
 MUTATIONS: dict[str, Callable[[], None]] = {
     mutation.__name__: mutation
     for mutation in (
@@ -190,6 +201,7 @@ MUTATIONS: dict[str, Callable[[], None]] = {
         *(one_with_position, unmoved),
         *(breaker, slow_start, rate, reserve),
         *(hours, summer, steady_leases, window, beginning),
+        *(objections, egress),
         *INTAKE,
     )
 }

@@ -98,7 +98,9 @@ async def hanging(caller: Caller) -> None:
 
 
 @asynccontextmanager
-async def scripted(script: Script, **listening: object) -> AsyncIterator[Scripted]:
+async def scripted(
+    script: Script, *, host: str = "127.0.0.1", port: int = 0, **listening: object
+) -> AsyncIterator[Scripted]:
     """Play `script` on every connection for as long as the block lasts."""
     seen = Scripted(0)
     playing: set[asyncio.Task[None]] = set()
@@ -116,7 +118,7 @@ async def scripted(script: Script, **listening: object) -> AsyncIterator[Scripte
             playing.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(play, "127.0.0.1", 0, **listening)  # type: ignore[arg-type]
+    server = await asyncio.start_server(play, host, port, **listening)  # type: ignore[arg-type]
     seen.port = server.sockets[0].getsockname()[1]
     try:
         yield seen
