@@ -197,6 +197,12 @@ def test_a_refusal_names_the_condition_and_what_was_found() -> None:
     ]
 
 
+def test_of_many_elements_the_one_that_met_a_denied_condition_is_named() -> None:
+    (failed,) = compile({"not": {"path": "a", "equals": 7}}).explain({"a": [*range(100)]})
+
+    assert failed.found == ("7",)
+
+
 def test_what_was_found_is_cut() -> None:
     (failed,) = compile({"path": "a", "equals": "x"}).explain({"a": ["Ж" * 500] * 50})
 
