@@ -13,6 +13,9 @@ from clarion.models import (
     Attempt,
     Consent,
     Customer,
+    Delivery,
+    DeliveryAttempt,
+    DeliveryCount,
     Engagement,
     EngagementCount,
     Event,
@@ -25,6 +28,8 @@ from clarion.models import (
     Message,
     ParkedEvent,
     ReaderPosition,
+    Redelivery,
+    Subscription,
     Suppression,
     Tenant,
     Worker,
@@ -33,7 +38,7 @@ from clarion.models import (
 # Django's classes take a type parameter for the type checker only.
 if TYPE_CHECKING:
     Rows = admin.ModelAdmin[Any]
-    AttemptRows = admin.TabularInline[Attempt, Message]
+    AttemptRows = admin.TabularInline[Any, Any]
 else:
     Rows, AttemptRows = admin.ModelAdmin, admin.TabularInline
 
@@ -144,14 +149,58 @@ class MailingCountAdmin(ReadOnly):
     search_fields = ("=mailing__id",)
 
 
-class AttemptInline(AttemptRows):
-    model = Attempt
+class Tries(AttemptRows):
     can_delete = False
     extra = 0
     fields = readonly_fields = ("number", "started_at", "ended_at", "outcome", "code", "detail", "is_late")
 
-    def has_add_permission(self, request: HttpRequest, obj: Message | None = None) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+class AttemptInline(Tries):
+    model = Attempt
+
+
+class DeliveryAttemptInline(Tries):
+    model = DeliveryAttempt
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(ReadOnly):
+    list_display = ("ref", "tenant", "destination", "entity_type", "is_active", "failing_since", "created_at")
+    list_filter = ("tenant", "destination", "is_active")
+    search_fields = ("=ref",)
+
+
+@admin.register(DeliveryCount)
+class DeliveryCountAdmin(ReadOnly):
+    list_display = ("subscription", "state", "reason", "count")
+    search_fields = ("=subscription__ref",)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnly):
+    list_display = ("id", "subscription", "seq", "state", "reason", "code", "tries", "due_at", "finished_at")
+    list_filter = ("state", "reason", "tenant")
+    search_fields = ("=id", "=seq", "=subscription__ref")
+    inlines = (DeliveryAttemptInline,)
+
+
+@admin.register(Redelivery)
+class RedeliveryAdmin(ReadOnly):
+    list_display = (
+        "id",
+        "tenant",
+        "subscription",
+        "kind",
+        "found",
+        "done",
+        "asked_by",
+        "created_at",
+        "finished_at",
+    )
+    list_filter = ("tenant", "kind")
 
 
 @admin.register(Message)

@@ -17,13 +17,15 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connection
 
-from clarion.flows import deadlines, exports, imports, mailings, pruning, readers, retention
+from clarion.flows import deadlines, exports, forwarding, imports, mailings, pruning, readers, retention
 from clarion.lib import parent
 from clarion.lib.logs import code_of, mistake
 from clarion.models import Worker
 from clarion.outbox import claims
 from clarion.outbox.cycle import Outbox
+from clarion.outbox.deliveries import DELIVERIES
 from clarion.outbox.dispatch import Dispatch
+from clarion.outbox.messages import MESSAGES
 
 log = structlog.get_logger()
 
@@ -39,6 +41,7 @@ FLOWS = (
     imports.run_due,
     exports.run_due,
     readers.run_due,
+    forwarding.sweep_due,
 )
 # What need not be looked at fifty times a second, and how often it is, s.
 HOUSEKEEPING_EVERY = 5.0
@@ -57,8 +60,8 @@ PRUNING = (
 
 # How long an idle worker sleeps before it looks again, s: the most that a due message waits unseen.
 IDLE = 0.02
-# How often the flows' thread looks when there was nothing to do, s: a mailing starts this much late at most. Ten looks
-# a second took a seventh of the interpreter from the sends under way.
+# How often the flows' thread looks when there was nothing to do and no event came in, s: a mailing starts this much late
+# at most. Ten looks a second took a seventh of the interpreter from the sends under way.
 FLOWS_IDLE = 0.25
 # After a database error: short enough to be back at once, long enough not to hammer a server that starts, s.
 DATABASE_PAUSE = 0.5
@@ -76,20 +79,21 @@ def tick(clock: Clock, *, in_flight: int = 64, patience: float = 10.0) -> None:
     `patience` is how long sends under way are waited for, s.
     """
     worker = claims.enlist(pid=os.getpid(), now=clock(), lease_seconds=settings.CLARION.lease_seconds)
-    dispatch = Dispatch(slots=in_flight, clock=clock)
-    outbox = Outbox(worker_id=worker.pk, dispatch=dispatch)
+    outboxes = _outboxes(worker, slots=in_flight, clock=clock)
+    landed = outboxes[0].dispatch.landed
     give_up = time.monotonic() + patience
     try:
         busy = True
-        while (busy or not outbox.is_empty) and time.monotonic() < give_up:
+        while (busy or not all(each.is_empty for each in outboxes)) and time.monotonic() < give_up:
             busy = run_flows(clock())
-            busy = bool(outbox.cycle(now=clock())) or busy
+            busy = sum(each.cycle(now=clock()) for each in outboxes) > 0 or busy
             if not busy:
-                dispatch.landed.wait(IDLE)
+                landed.wait(IDLE)
         for housekeeping in (*HOUSEKEEPING, *PRUNING):
             housekeeping(now=clock())
     finally:
-        dispatch.close()
+        for outbox in outboxes:
+            outbox.dispatch.close()
         claims.retire(worker, now=clock())
 
 
@@ -155,19 +159,23 @@ class WorkerProcess:
             self.stop.set()
 
     def _outbox_loop(self) -> None:
-        dispatch = Dispatch(slots=settings.CLARION.in_flight, clock=utc_now)
-        outbox = Outbox(worker_id=self.worker.pk, dispatch=dispatch)
+        outboxes = _outboxes(self.worker, slots=settings.CLARION.in_flight, clock=utc_now)
+        landed = outboxes[0].dispatch.landed
         drained_by: float | None = None
         while True:
             if self.stop.is_set() and drained_by is None:
                 drained_by = time.monotonic() + settings.CLARION.drain_seconds
-            if drained_by is not None and (outbox.is_empty or time.monotonic() > drained_by):
+            is_empty = all(each.is_empty for each in outboxes)
+            if drained_by is not None and (is_empty or time.monotonic() > drained_by):
                 break
             may_send = drained_by is None and not self.fenced.is_set()
-            cycle = partial(outbox.cycle, now=utc_now(), take=may_send)
-            if not _survive("outbox", cycle):
-                dispatch.landed.wait(IDLE)
-        dispatch.close()
+            rounds = [partial(each.cycle, now=utc_now(), take=may_send) for each in outboxes]
+            # Each has its round, whatever the other had to do.
+            moved = [_survive("outbox", each) for each in rounds]
+            if not any(moved):
+                landed.wait(IDLE)
+        for outbox in outboxes:
+            outbox.dispatch.close()
 
     def _flows_loop(self) -> None:
         next_housekeeping = 0.0
@@ -179,8 +187,15 @@ class WorkerProcess:
                 self._keep_house()
                 next_housekeeping = time.monotonic() + HOUSEKEEPING_EVERY
             if not any(done):
-                self.stop.wait(FLOWS_IDLE)
+                self._rest()
         connection.close()
+
+    def _rest(self) -> None:
+        """Wait for the next look, or for an event: whoever subscribed hears of it at once."""
+        until = time.monotonic() + FLOWS_IDLE
+        while time.monotonic() < until and not self.stop.wait(IDLE):
+            if _outlive("has_news", lambda: int(readers.has_news())):
+                return
 
     def _keep_house(self) -> None:
         for step in HOUSEKEEPING:
@@ -212,6 +227,24 @@ class WorkerProcess:
             elif renewed:
                 self.fenced.clear()
         connection.close()
+
+
+def _outboxes(worker: Worker, *, slots: int, clock: Clock) -> list[Outbox]:
+    """Return what a worker sends with: one for each kind of traffic, each with slots of its own.
+
+    Whatever becomes of the receivers of one kind, the other has all of its slots.
+    """
+    landed = threading.Event()
+    outboxes = [
+        Outbox(
+            worker_id=worker.pk,
+            dispatch=Dispatch(slots=slots, clock=clock, traffic=traffic, landed=landed),
+        )
+        for traffic in (MESSAGES, DELIVERIES)
+    ]
+    for outbox in outboxes:
+        outbox.beside = [each for each in outboxes if each is not outbox]
+    return outboxes
 
 
 def _enlist(stop: threading.Event) -> Worker | None:

@@ -12,7 +12,6 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     },
     "queries_of_one_tenant": {
         "clarion/api/health.py collect": "figures of the whole installation, without any tenant's data",
-        "clarion/api/health.py oldest_due": "figures of the whole installation, without any tenant's data",
         "clarion/flows/audit.py _materialised": "the accounts of everybody are proved together",
         "clarion/flows/audit.py _orphans": "the accounts of everybody are proved together",
         "clarion/flows/audit.py _overdue": "the accounts of everybody are proved together",
@@ -28,9 +27,11 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "clarion/flows/mailings.py start_due": "time's round: what is due, whosever it is",
         "clarion/flows/mailings.py sweep_due": "time's round: what is due, whosever it is",
         "clarion/flows/customers.py _delete": "locks rows by ids that were read with `of` a line before",
+        "clarion/flows/forwarding.py sweep_due": "time's round: what is due, whosever it is",
         "clarion/flows/pruning.py _drop_file": "time's round: what has served its time, whosever it is",
         "clarion/flows/pruning.py _drop_answers": "time's round: what has served its time, whosever it is",
         "clarion/flows/reading.py read_on": "the readers' round: whoever has something unread",
+        "clarion/flows/readers.py has_news": "the readers' round: whether anything has come in at all",
         "clarion/flows/readers.py run_due": "the readers' round: whether anything has come in at all",
         "clarion/flows/readers.py standings": "the operator's tool; no API reaches it",
         "clarion/flows/retention.py _logs_to_cut": "time's round: what has served its time, whosever it is",
@@ -42,7 +43,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     },
     "model_has_a_tenant": {
         "FilePart": "belongs to its file, which has a tenant",
-        "Lane": "belongs to its gateway account, which has a tenant",
+        "Lane": "belongs to its gateway account or subscription, which has a tenant",
         "Refusal": "belongs to its import, which has a tenant",
         "Tenant": "is the tenant",
         "Worker": "a process of the installation",

@@ -27,7 +27,7 @@ ASYNC_EDGES += (
     "clarion/lib/connections.py",
     "clarion/lib/exchanges.py",
 )
-ASYNC_EDGES += ("clarion/outbox/dispatch.py", "clarion/sandbox/")
+ASYNC_EDGES += ("clarion/outbox/dispatch.py", "clarion/outbox/traffic.py", "clarion/sandbox/")
 CLOCKS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "timezone.now"}
 CLOCKS |= {"time.time", "time.time_ns", "time.clock_gettime", "time.localtime", "time.gmtime"}
 NETWORK = {"aiohttp", "ftplib", "http", "requests", "smtplib", "socket", "ssl", "urllib.request"}

@@ -16,8 +16,9 @@ from prometheus_client.registry import Collector
 from clarion import __version__
 from clarion.api.clock import now
 from clarion.api.problems import problem_response
-from clarion.models import Lane, MailingCount, Message, State, Worker
-from clarion.models.outgoing import PRIORITIES, STATUS, SUSPECT
+from clarion.models import Lane, MailingCount, State, Worker
+from clarion.models.outgoing import STATUS, SUSPECT, Outgoing
+from clarion.outbox.claims import KINDS
 
 # Open to anybody who reaches the port: they carry no tenant's data.
 router = Router(auth=None, tags=["operation"])
@@ -81,15 +82,20 @@ class Backlog(Collector):
 
 
 def oldest_due(moment: datetime) -> datetime:
-    """Return since when the message that is due longest has been due; `moment` itself where none is."""
-    waiting = Message.objects.filter(state=State.WAITING, lane_id=OuterRef("pk")).order_by("due_at")
+    """Return since when the message or delivery that is due longest has been due; `moment` itself where none is."""
+    found = [at for model in KINDS for at in _first_due(model)]
+    return min(found, default=moment)
+
+
+def _first_due(model: type[Outgoing]) -> list[datetime]:
+    waiting = model._default_manager.filter(state=State.WAITING, lane_id=OuterRef("pk")).order_by("due_at")
     # The first of each lane and priority, as the index has them: the least of all would be a scan of all that wait.
     firsts = {
         f"due_{priority}": Subquery(waiting.filter(priority=priority).values("due_at")[:1])
-        for priority in (*PRIORITIES, SUSPECT)
+        for priority in (*model.PRIORITIES, SUSPECT)
     }
     rows = Lane.objects.filter(ended_at=None).annotate(**firsts).values_list(*firsts)
-    return min((at for row in rows for at in row if at is not None), default=moment)
+    return [at for row in rows for at in row if at is not None]
 
 
 REGISTRY.register(Backlog())

@@ -27,5 +27,6 @@ def _delete(customer: Customer, now: datetime) -> None:
         move(
             Message,
             [Move(row, State.CANCELLED, Reason.CUSTOMER_DELETED, {"finished_at": now}) for row in waiting],
+            now,
         )
         Customer.objects.of(customer.tenant).filter(pk=customer.pk).delete()

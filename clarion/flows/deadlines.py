@@ -35,5 +35,6 @@ def _expire_held(now: datetime) -> int:
         return 0
     with transaction.atomic():
         held = [row for row in Message.objects.lock(ids) if row.state == State.WAITING]
-        move(Message, [Move(row, State.EXPIRED, Reason.NO_LOCAL_HOURS, {"finished_at": now}) for row in held])
+        ended = {"finished_at": now}
+        move(Message, [Move(row, State.EXPIRED, Reason.NO_LOCAL_HOURS, ended) for row in held], now)
     return len(held)

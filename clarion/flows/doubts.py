@@ -34,7 +34,7 @@ def _settle(ids: list[int], arrived: bool, now: datetime) -> list[Held]:
             steps = [Move(row, State.ACCEPTED, "", {"finished_at": now}) for row in held]
         else:
             steps = [Move(row, State.WAITING, Reason.RETRY, {"due_at": now}) for row in held]
-        move(Message, steps)
+        move(Message, steps, now)
         Attempt.objects.bulk_create(_decision(row, arrived, now) for row in held)
     return held
 

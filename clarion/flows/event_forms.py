@@ -25,13 +25,12 @@ from clarion.lib.comparable import fold
 from clarion.lib.problems import FieldError
 from clarion.lib.times import BadTime, parse_time, wire_time
 from clarion.models.attributes import facts_of
+from clarion.models.events import NAMING
 
 # One event as JSON, bytes (the HTTP contract).
 LARGEST_EVENT = 1024 * 1024
 # Members of an event that are ids: 1112 and "1112" are one. So are those of its payload that say whom it is about.
 IDS = ("id", "customer_id", "email_id", "product_id", "entity_id")
-# Events that are about what their entity_name names; all others are about what their type is (the HTTP contract).
-_NAMING = ("ENTITY_EVENT", "SYSTEM_EVENT", "EVENT", "OTHER")
 _CUSTOMER = fold("CUSTOMER")
 # Every whole number up to here is exact in a double, so a made id survives any program that reads JSON.
 _MADE_IDS = 2**53
@@ -126,7 +125,7 @@ def entity_of(members: Mapping[str, Any]) -> Entity:
     """Return what an entity event with these members is about. A member that is null is as good as none."""
     kind = members.get("event_type")
     name = kind and kind.lower()  # as folding would make it: kinds are ASCII
-    if kind in _NAMING:
+    if kind in NAMING:
         name = members.get("entity_name") and fold(members["entity_name"])
     number = members.get("entity_id")
     if number is None:

@@ -238,7 +238,7 @@ def _sweep(mailing: Mailing, now: datetime) -> int:
         columns: dict[str, Any] = {"due_at": now}
     else:
         columns = {"finished_at": now}
-    move(Message, [Move(row, to, reason, columns) for row in held])
+    move(Message, [Move(row, to, reason, columns) for row in held], now)
     log.info("mailing_swept", mailing_id=mailing.pk, tenant=mailing.tenant.name, to=to, count=len(held))
     mailing.sweep_cursor = found[-1][1] if len(found) == SWEEP else None
     return 1

@@ -4,18 +4,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from clarion.flows import mail_events, reading, tracking
+from clarion.flows import forwarding, mail_events, reading, tracking
 from clarion.flows.reading import Reader
 from clarion.models import EventHead, ReaderPosition, Tenant
 
 # A reader that is new here begins with the first event that is still in the log.
-READERS: tuple[Reader, ...] = (Reader("tracking", tracking.apply, frozenset(mail_events.KINDS)),)
+READERS: tuple[Reader, ...] = (
+    Reader("forwarding", forwarding.apply),
+    Reader("tracking", tracking.apply, frozenset(mail_events.KINDS)),
+)
 # A reader with nothing to read is looked for again when something has come in; and this often anyway, because it may
 # have rested after a failure, or have been sent back. With 5,000 tenants looking costs ten times the asking.
 LOOK_AGAIN = timedelta(seconds=1)
 
 # Of this process: how many events there were when a reader had nothing to read, and when that was.
 _idle: dict[str, tuple[int, datetime]] = {}
+# And how many there were when they were asked last.
+_seen: dict[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class NoSuchReader(LookupError):
 def run_due(now: datetime) -> int:
     """Let every reader read on; return how many slices were read."""
     events = EventHead.objects.events() if READERS else 0
+    _seen["events"] = events
     slices = 0
     for reader in READERS:
         then, since = _idle.get(reader.name, (None, now))
@@ -52,6 +58,11 @@ def run_due(now: datetime) -> int:
             _idle[reader.name] = (events, now)
         slices += done
     return slices
+
+
+def has_news() -> bool:
+    """Whether something has come in since this process asked the readers last. One small question."""
+    return bool(READERS) and EventHead.objects.events() != _seen.get("events")
 
 
 def find(name: str) -> Reader:

@@ -96,8 +96,8 @@ def _arrive(
         if to in NEXT[row.state]:
             arrived.append(Move(row, to, reason, _columns(row, news[row.id], now)))
     # One step after the other: no row takes two at once.
-    move(Message, accepted)
-    move(Message, arrived)
+    move(Message, accepted, now)
+    move(Message, arrived, now)
 
 
 def _columns(row: Held, told: MailEvent, now: datetime) -> dict[str, object]:

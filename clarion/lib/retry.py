@@ -8,9 +8,6 @@ import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-# The eleven waits between them are 25 minutes of a mailing on average, 51 at most; what does not work by then
-# needs a person, not a thirteenth try.
-MOST_COUNTED_TRIES = 12
 # A Retry-After beyond a day is a mistake or an insult; asked again after a day, it may say so again.
 LONGEST_RETRY_AFTER = 86_400.0
 # Last tries are spread over this share of the time left, so that a whole mailing does not end in one second.
@@ -19,15 +16,36 @@ LAST_TRY_SPREAD = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Seconds: the ceiling of the first wait, the ceiling of every later one, the least wait of any."""
+    """Seconds: the ceilings of the waits, one after the other, and the least wait of any."""
 
-    base: float
-    cap: float
+    ceilings: tuple[float, ...]
     floor: float
 
+    @property
+    def most_tries(self) -> int:
+        """How many counted tries there are in all."""
+        return len(self.ceilings) + 1
 
-# 5 s doubling to 10 minutes keeps a mailing moving inside its window. Floor: not twice in the same second.
-MAILING = Policy(base=5.0, cap=600.0, floor=1.0)
+
+# 5 s doubling to 10 minutes keeps a mailing moving inside its window. The eleven waits are 25 minutes on average, 51 at
+# most; what does not work by then needs a person, not a thirteenth try. Floor: not twice in the same second.
+MAILING = Policy(ceilings=(5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 600.0, 600.0, 600.0, 600.0), floor=1.0)
+# Half of each is what Standard Webhooks asks senders for: at once, after seconds, minutes, hours, 75 hours in all on
+# average. A receiver that is broken on a Friday evening has until Monday.
+FORWARDING = Policy(
+    ceilings=(
+        10.0,
+        600.0,
+        3600.0,
+        4 * 3600.0,
+        10 * 3600.0,
+        20 * 3600.0,
+        28 * 3600.0,
+        40 * 3600.0,
+        48 * 3600.0,
+    ),
+    floor=1.0,
+)
 
 
 def next_try(
@@ -44,8 +62,7 @@ def next_try(
     `retry_after` is in seconds, as the other side said; what is no sensible number is ignored. `margin` is
     the time in seconds that a send needs before its deadline. A wait that would pass the deadline becomes a
     last try shortly before it, if that is at least the floor (and what the other side asked for) away.
-    Whether MOST_COUNTED_TRIES are used up is for the caller to ask first: that is another end, with another
-    name.
+    Whether `most_tries` are used up is for the caller to ask first: that is another end, with another name.
     """
     asked = honoured(retry_after)
     due = now + timedelta(seconds=max(asked, delay(counted_tries, policy, rng=rng)))
@@ -65,13 +82,11 @@ def next_try(
 def delay(tries: int, policy: Policy, *, rng: random.Random) -> float:
     """Return the seconds to wait after `tries` counted tries: the floor, and anything up to the ceiling.
 
-    The ceiling is `base` after the first try (and after none: a refusal for speed is no try), then doubles up
-    to `cap`. The whole width is random ("full jitter"), because what failed together must not come back
-    together.
+    After none it is as after the first: a refusal for speed is no try. The whole width is random ("full jitter"),
+    because what failed together must not come back together.
     """
-    # 2^60 seconds is beyond any cap; the bound keeps a large count from overflowing.
-    doublings = min(max(tries - 1, 0), 60)
-    return policy.floor + rng.uniform(0.0, min(policy.cap, policy.base * 2.0**doublings))
+    ceiling = policy.ceilings[min(max(tries, 1), len(policy.ceilings)) - 1]
+    return policy.floor + rng.uniform(0.0, ceiling)
 
 
 def honoured(retry_after: float | None) -> float:

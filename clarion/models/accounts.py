@@ -15,7 +15,7 @@ LEAST_RATE, LARGEST_RATE = 0.1, 100_000
 
 
 class Lane(models.Model):
-    """What shares one fate on the way out: a gateway account. Shared by all workers, survives a restart.
+    """What shares one fate on the way out: a gateway account, or a subscription. Shared by all workers, survives a restart.
 
     While `closed_until` lies ahead nothing is taken from the lane; its rows wait untouched. A mailing with a rate of
     its own has a lane inside its account's (`parent`): it keeps its own pace, and closes with the account.
@@ -29,6 +29,9 @@ class Lane(models.Model):
     closed_at = models.DateTimeField(null=True, blank=True)
     closed_until = models.DateTimeField(null=True, blank=True)
     closed_because = models.CharField(max_length=200, blank=True)
+    # Of what is about one entity only one row is under way, and the others stand in line. Whoever puts a row into such
+    # a lane, or brings one to its end, holds the lane: otherwise the next in line could be overlooked.
+    is_ordered = models.BooleanField(default=False)
     # How often in a row the breaker opened, and how many sends on trial went right since.
     breaks = models.PositiveSmallIntegerField(default=0)
     passed = models.PositiveSmallIntegerField(default=0)

@@ -9,7 +9,7 @@ from django.db import models
 from clarion.lib.comparable import comparable
 from clarion.models.appending import Log, append
 from clarion.models.attributes import Fact
-from clarion.models.bulk import Values
+from clarion.models.bulk import Values, read
 from clarion.models.tenants import Tenant, TenantRows
 
 # What belongs to one event beside its tenant and its number, in the order in which `append` takes it.
@@ -28,6 +28,10 @@ COLUMNS = (
     "facts",
     "body",
 )
+
+
+# Events that are about what their entity_name names; all others are about what their type is (the HTTP contract).
+NAMING = ("ENTITY_EVENT", "SYSTEM_EVENT", "EVENT", "OTHER")
 
 
 class Events(TenantRows["Event"]):
@@ -55,7 +59,8 @@ class Events(TenantRows["Event"]):
 class EventHeads(TenantRows["EventHead"]):
     def events(self) -> int:
         """Return how many events all of these logs have ever had: another number, and something has come in."""
-        return self.aggregate(total=models.Sum("seq"))["total"] or 0
+        # Written out: an idle worker asks it fifty times a second.
+        return int(read(f"SELECT SUM(seq) FROM {EventHead._meta.db_table}", [])[0][0] or 0)  # noqa: S608 - our name
 
 
 class EventHead(models.Model):
@@ -110,3 +115,14 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"event {self.seq}"
+
+    @property
+    def entity(self) -> str:
+        """What kind of thing it is about, folded; empty where it does not say."""
+        # As folding would make it: kinds are ASCII.
+        return self.entity_name if self.kind in NAMING else self.kind.lower()
+
+    @property
+    def about(self) -> str:
+        """What it is about, so that what is about the same reads the same: the kind of thing, and its id."""
+        return f"{self.entity}:{self.entity_id or self.customer_ref or ''}"

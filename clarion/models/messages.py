@@ -1,13 +1,18 @@
-"""A text to one person, and the tries that did not go right at once."""
+"""A text to one person."""
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Self
 
 from django.db import models
 
+from clarion.models import outcomes
+from clarion.models.customers import Customer
 from clarion.models.mailings import Mailing, MailingCount, MailingCounts
-from clarion.models.outgoing import Outgoing, OutgoingRows, State, states_of
-from clarion.models.tenants import Tenant, TenantRows
+from clarion.models.outcomes import Outcome
+from clarion.models.outgoing import STATUS, Move, Outgoing, OutgoingRows, State, states_of
+from clarion.models.tenants import Tenant
 
 
 class Messages(OutgoingRows["Message"]):
@@ -54,32 +59,61 @@ class Message(Outgoing):
         ]
 
     @classmethod
+    def moved(cls, moves: Sequence[Move], now: datetime) -> None:
+        """Tell in the log what became of them, as far as it is asked for."""
+        told = {step.held.id: (_TOLD[step.to], step) for step in moves if step.to in _TOLD}
+        tenants = {step.held.tenant_id for _, step in told.values()}
+        wanted = outcomes.asked(tenants, {kind for kind, _ in told.values()})
+        told = {
+            pk: (kind, step) for pk, (kind, step) in told.items() if (step.held.tenant_id, kind) in wanted
+        }
+        if told:
+            _tell(told, now)
+
+    @classmethod
     def counts(cls) -> MailingCounts:
         return MailingCount.objects.all()
 
 
-class Attempt(models.Model):
-    """One try that did not go right at once: when, what kind of failure, what the other side said.
+# What is told in the log of a message that comes into a state.
+_TOLD: dict[str, str] = {
+    State.ACCEPTED: "MESSAGE_SENT",
+    State.DELIVERED: "MESSAGE_DELIVERED",
+    State.UNDELIVERED: "MESSAGE_FAILED",
+    State.FAILED: "MESSAGE_FAILED",
+    State.DEAD: "MESSAGE_FAILED",
+}
 
-    `is_late` marks a result that came when the row was no longer ours; it changed nothing else.
-    """
 
-    tenant = models.ForeignKey(Tenant, models.CASCADE, db_index=False)
-    message = models.ForeignKey(Message, models.CASCADE, related_name="attempts")
-    number = models.PositiveIntegerField()
-    worker_id = models.BigIntegerField(null=True)
-    started_at = models.DateTimeField(null=True)
-    ended_at = models.DateTimeField()
-    outcome = models.CharField(max_length=20)
-    code = models.CharField(max_length=64, blank=True)
-    detail = models.CharField(max_length=500, blank=True)
-    excerpt = models.TextField(blank=True)
-    is_late = models.BooleanField(default=False)
-
-    objects = TenantRows["Attempt"].as_manager()
-
-    class Meta:
-        indexes = [models.Index(fields=["tenant", "ended_at"], name="attempt_tenant")]
-
-    def __str__(self) -> str:
-        return f"try {self.number} of message {self.message_id}"
+def _tell(told: Mapping[int, tuple[str, Move]], now: datetime) -> None:
+    names = (
+        "id",
+        "mailing_id",
+        "customer_id",
+        "code",
+        "mailing__account__gateway",
+        "mailing__account__is_test",
+    )
+    rows = Message.objects.filter(pk__in=told, mailing__test_of=None).order_by("tenant", "pk")
+    refs = dict(
+        Customer.objects.filter(pk__in=rows.order_by().values("customer_id")).values_list("pk", "external_id")
+    )
+    by_tenant: defaultdict[int, list[Outcome]] = defaultdict(list)
+    for pk, mailing_id, customer_id, code, gateway, is_test in rows.values_list(*names):
+        kind, step = told[pk]
+        facts = {
+            "message_id": str(pk),
+            "mailing_id": str(mailing_id),
+            "status": STATUS[step.to],
+            "reason": step.reason,
+            "code": code,
+            "gateway": gateway,
+        }
+        ref = refs.get(customer_id) or str(customer_id)
+        # A message comes into a state once: whatever tells it again tells the same event.
+        event_id = f"message-{pk}-{kind.removeprefix('MESSAGE_').lower()}"
+        outcome = Outcome(kind, event_id, "MESSAGE", str(pk), ref, is_test, facts)
+        by_tenant[step.held.tenant_id].append(outcome)
+    # The heads of logs are held from here on, in the order of their tenants.
+    for tenant in Tenant.objects.filter(pk__in=by_tenant).order_by("pk"):
+        outcomes.write(tenant, by_tenant[tenant.pk], now)

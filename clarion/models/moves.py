@@ -2,29 +2,22 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from clarion.models.bulk import update_rows
-from clarion.models.outgoing import NEXT, Held, Outgoing
+from clarion.models.outgoing import Move as Move
+from clarion.models.outgoing import Outgoing
 
 
 class IllegalMove(RuntimeError):
     """A state was asked for that may not follow; a mistake in the program, never in the data."""
 
 
-@dataclass(slots=True)
-class Move:
-    """What becomes of one row: the new state, why, and the other columns that change with it."""
-
-    held: Held
-    to: str
-    reason: str = ""
-    columns: dict[str, Any] = field(default_factory=dict)
-
-
-def move(model: type[Outgoing], moves: Iterable[Move]) -> None:
+def move(model: type[Outgoing], moves: Iterable[Move], now: datetime) -> None:
     """Write the moves of rows that were locked and read in this transaction, and move their counters.
+
+    What follows from them at once follows in it, too (`Outgoing.moved`).
 
     :raises IllegalMove: for a step that the state table does not know; nothing is written then
     """
@@ -33,7 +26,7 @@ def move(model: type[Outgoing], moves: Iterable[Move]) -> None:
     shifts: Counter[tuple[int, str, str, int]] = Counter()
     for step in moves:
         held = step.held
-        if step.to not in NEXT[held.state]:
+        if step.to not in model.NEXT[held.state]:
             raise IllegalMove(f"{model.__name__} {held.id}: {held.state} cannot become {step.to}")
         row = (held.id, step.to, step.reason, *step.columns.values())
         by_columns[("state", "reason", *step.columns)].append(row)
@@ -42,3 +35,4 @@ def move(model: type[Outgoing], moves: Iterable[Move]) -> None:
     for columns, rows in by_columns.items():
         update_rows(model, columns, rows)
     model.counts().shift(shifts)
+    model.moved(moves, now)

@@ -3,12 +3,14 @@
 `docs/states.md` is drawn from `NEXT`; a test compares them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from django.db import models
 
+from clarion.lib.retry import MAILING, Policy
 from clarion.models.accounts import Lane
 from clarion.models.bulk import lock_rows, numbers
 from clarion.models.tenants import Row, Tenant, TenantRows
@@ -33,6 +35,7 @@ class Reason:
 
     RETRY = "retry"  # waiting: an earlier try failed
     LANE_CLOSED = "lane_closed"  # waiting: the account is refused or asks us to slow down
+    IN_LINE = "in_line"  # waiting: for what is before it of the same entity
     LOCAL_HOURS = "local_hours"  # waiting: until the customer's local hours begin
     PAUSED = "mailing_paused"  # waiting: held until somebody resumes
     IN_DOUBT = "in_doubt"  # unknown, expired: it may have arrived
@@ -42,6 +45,7 @@ class Reason:
     NO_TIME_AT_RATE = "no_time_at_rate"  # expired: the rate leaves no time for it before the end
     REFUSED = "refused"  # failed: this recipient or text can never work
     CANNOT_RENDER = "cannot_render"  # failed: the text has no value for this customer
+    EVENT_GONE = "event_gone"  # failed: the log no longer has it
     TRIES_USED_UP = "tries_used_up"  # dead
     POISON = "poison"  # dead: the worker died three times with it in flight
     BOUNCED = "bounced"  # undelivered: the other side refused it after it was taken
@@ -50,6 +54,7 @@ class Reason:
     SUPPRESSED = "suppressed"  # skipped: nothing goes to this address any more
     MAILING_CANCELLED = "mailing_cancelled"  # cancelled
     CUSTOMER_DELETED = "customer_deleted"  # cancelled
+    SUBSCRIPTION_ENDED = "subscription_ended"  # cancelled
 
 
 # From a state to those that may follow it. A state without followers is final.
@@ -97,10 +102,10 @@ def states_of(status: str) -> list[str]:
     return [state for state, name in STATUS.items() if name == status.upper()]
 
 
-# What somebody waits for in front of a screen goes first; whoever has not been tried yet before whoever failed already.
-# The order of the tuple is the order of sending. The numbers are in the rows, and only tell them apart.
-FIRST_TRY, RETRY, URGENT = 0, 1, 3
-PRIORITIES = (URGENT, FIRST_TRY, RETRY)
+# What somebody waits for in front of a screen goes first; whoever has not been tried yet before whoever failed already;
+# what is sent once more, in bulk, last. `PRIORITIES` of each kind is its order of sending; the numbers are in the rows,
+# and only tell them apart.
+FIRST_TRY, RETRY, URGENT, BULK = 0, 1, 3, 4
 # In flight at every death of a worker but the last that a row survives. Goes when nothing else does, and alone, so
 # that the next death names the culprit and takes no innocent with it.
 SUSPECT = 2
@@ -116,6 +121,16 @@ class Held(NamedTuple):
     owner_id: int
     worker_id: int | None
     tries: int
+
+
+@dataclass(slots=True)
+class Move:
+    """What becomes of one row: the new state, why, and the other columns that change with it."""
+
+    held: Held
+    to: str
+    reason: str = ""
+    columns: dict[str, Any] = field(default_factory=dict)
 
 
 class OutgoingRows(TenantRows[Row]):
@@ -163,7 +178,13 @@ class Outgoing(models.Model):
     """
 
     # The column that names what the row is counted under.
-    OWNER: str
+    OWNER: ClassVar[str]
+    # The kinds of rows in the order in which they go; suspects after all of them.
+    PRIORITIES: ClassVar[tuple[int, ...]] = (URGENT, FIRST_TRY, RETRY)
+    # When what failed is tried again.
+    RETRIES: ClassVar[Policy] = MAILING
+    # From a state to those that may follow it.
+    NEXT: ClassVar[Mapping[str, frozenset[str]]] = NEXT
 
     # Without constraints in the database: a check per row and parent doubles the time a million rows take, and
     # these parents are never deleted.
@@ -198,3 +219,7 @@ class Outgoing(models.Model):
     def counts(cls) -> Any:
         """The QuerySet whose `shift` moves this kind's counters."""
         raise TypeError(f"{cls.__name__} names no counters")
+
+    @classmethod
+    def moved(cls, moves: Sequence[Move], now: datetime) -> None:
+        """Do what follows from these moves, in their transaction: rows and counters are written."""

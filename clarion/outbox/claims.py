@@ -2,8 +2,10 @@
 
 import socket
 import time
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import structlog
 from django.conf import settings
@@ -11,10 +13,11 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
 from clarion.lib.crashpoints import crashpoint
-from clarion.models import Attempt, Message, State, Worker
+from clarion.models import Delivery, Lane, Message, State, Worker
+from clarion.models.attempts import keep_tries, try_of
 from clarion.models.bulk import lock_rows
 from clarion.models.moves import Move, move
-from clarion.models.outgoing import FIRST_TRY, SUSPECT, Held, Reason
+from clarion.models.outgoing import FIRST_TRY, SUSPECT, Held, Outgoing, OutgoingRows, Reason
 from clarion.models.transactions import again_on_deadlock
 from clarion.outbox import doubt
 from clarion.outbox.gate import is_too_late
@@ -23,6 +26,8 @@ log = structlog.get_logger()
 
 # After so many deaths with the same row in flight, the last one alone, the row is taken to be the cause.
 POISON_DEATHS = 3
+# What a worker may have in its hands.
+KINDS: tuple[type[Outgoing], ...] = (Message, Delivery)
 
 
 def enlist(*, pid: int, now: datetime, lease_seconds: float) -> Worker:
@@ -101,30 +106,45 @@ def _rescue(workers: QuerySet[Worker], now: datetime, is_death: bool) -> int:
         if not dead:
             return 0
         Worker.objects.filter(id__in=dead).update(ended_at=now)
-        rows = Message.objects.filter(state=State.SENDING, worker_id__in=dead)
-        held = Message.objects.lock(list(rows.values_list("id", flat=True)))
-        held = [row for row in held if row.state == State.SENDING and row.worker_id in dead]
-        _free(held, now=now, is_death=is_death)
+        freed = [(model, _free_all(model, dead, now, is_death)) for model in KINDS]
         crashpoint("rescue.before_commit")
-    for row in held:
-        log.warning("message_rescued", message_id=row.id, mailing_id=row.owner_id, worker_id=row.worker_id)
-    return len(held)
+    for model, held in freed:
+        name = model._meta.model_name
+        for row in held:
+            owner = {model.OWNER: row.owner_id}
+            log.warning(f"{name}_rescued", **{f"{name}_id": row.id}, **owner, worker_id=row.worker_id)
+    return sum(len(held) for _, held in freed)
 
 
-def _free(held: list[Held], *, now: datetime, is_death: bool) -> None:
-    related = Message.objects.select_related("lane__gatewayaccount", "lane__parent__gatewayaccount")
-    rows = related.in_bulk([row.id for row in held])
-    policies = {row.lane_id: doubt.policy(row.lane.account) for row in rows.values()}
-    moves, attempts = [], []
+def _free_all(model: type[Outgoing], dead: Collection[int], now: datetime, is_death: bool) -> list[Held]:
+    rows: OutgoingRows[Any] = model._default_manager.all()  # type: ignore[assignment]
+    found = rows.filter(state=State.SENDING, worker_id__in=dead)
+    ids = list(found.values_list("id", flat=True))
+    lock_lanes(found)
+    held = [row for row in rows.lock(ids) if row.state == State.SENDING and row.worker_id in dead]
+    _free(model, held, now=now, is_death=is_death)
+    return held
+
+
+def lock_lanes(rows: QuerySet[Any]) -> None:
+    """Hold the lanes of these rows in which an order is kept: one that comes to its end there lets another go."""
+    lanes = Lane.objects.filter(is_ordered=True, pk__in=rows.order_by().values("lane"))
+    list(lanes.select_for_update().order_by("pk").values_list("pk", flat=True))
+
+
+def _free(model: type[Outgoing], held: list[Held], *, now: datetime, is_death: bool) -> None:
+    rows = model._default_manager.select_related("lane").in_bulk([row.id for row in held])
+    policies = _policies(model, {row.lane for row in rows.values()})
+    moves, tries = [], []
     for row in held:
-        message = rows[row.id]
-        deaths = message.worker_deaths + is_death
+        outgoing = rows[row.id]
+        deaths = outgoing.worker_deaths + is_death
         to, reason, due_at = State.WAITING, Reason.RETRY, now
         if deaths >= POISON_DEATHS:
             to, reason = State.DEAD, Reason.POISON
-        elif policies[message.lane_id] == "hold":
-            to, reason, due_at = State.UNKNOWN, Reason.IN_DOUBT, message.deadline_at
-        elif is_too_late(message.deadline_at, now):
+        elif policies[outgoing.lane_id] == "hold":
+            to, reason, due_at = State.UNKNOWN, Reason.IN_DOUBT, outgoing.deadline_at
+        elif is_too_late(outgoing.deadline_at, now):
             to, reason = State.EXPIRED, Reason.IN_DOUBT
         columns = {
             "worker_deaths": deaths,
@@ -133,20 +153,29 @@ def _free(held: list[Held], *, now: datetime, is_death: bool) -> None:
             "finished_at": now if to in (State.DEAD, State.EXPIRED) else None,
         }
         moves.append(Move(row, to, reason, columns))
-        attempts.append(
-            Attempt(
-                tenant_id=row.tenant_id,
-                message_id=row.id,
+        tries.append(
+            try_of(
+                model,
+                row,
                 number=row.tries,
                 worker_id=row.worker_id,
-                started_at=message.sending_at,
+                started_at=outgoing.sending_at,
                 ended_at=now,
                 outcome="worker_died" if is_death else "worker_stopped",
                 detail="The worker ended between the start of this try and its answer.",
             )
         )
-    move(Message, moves)
-    Attempt.objects.bulk_create(attempts)
+    move(model, moves, now)
+    keep_tries(model, tries)
+
+
+def _policies(model: type[Outgoing], lanes: Collection[Lane]) -> dict[int, str]:
+    """Return what a lost answer leads to, by lane. Systems tell what they have by its id: it goes again."""
+    if model is Delivery:
+        return {lane.pk: "resend" for lane in lanes}
+    accounts = Lane.objects.select_related("gatewayaccount", "parent__gatewayaccount")
+    found = accounts.in_bulk([lane.pk for lane in lanes])
+    return {pk: doubt.policy(lane.account) for pk, lane in found.items()}
 
 
 def expire_unknown(*, now: datetime, most: int = 1000) -> int:
@@ -155,6 +184,7 @@ def expire_unknown(*, now: datetime, most: int = 1000) -> int:
 
 
 def _expire_unknown(now: datetime, most: int) -> int:
+    # Messages only: of deliveries none is ever held in doubt.
     with transaction.atomic():
         overdue = Message.objects.filter(state=State.UNKNOWN, due_at__lte=now).order_by("id")[:most]
         held = Message.objects.lock(list(overdue.values_list("id", flat=True)))
@@ -163,7 +193,7 @@ def _expire_unknown(now: datetime, most: int) -> int:
             for row in held
             if row.state == State.UNKNOWN
         ]
-        move(Message, moves)
+        move(Message, moves, now)
     return len(moves)
 
 

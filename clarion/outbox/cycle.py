@@ -14,33 +14,38 @@ from django.db import DatabaseError, transaction
 from clarion.lib.crashpoints import crashpoint
 from clarion.lib.logs import info_lines
 from clarion.lib.sending import Misconfigured, Receipt, Refused, Throttled
-from clarion.models import Attempt, GatewayAccount, Lane, Message, State
+from clarion.models import Lane, State
+from clarion.models.attempts import keep_tries
 from clarion.models.moves import Move, move
-from clarion.models.outgoing import Reason
+from clarion.models.outgoing import Held, OutgoingRows, Reason
 from clarion.models.transactions import again_on_deadlock
-from clarion.outbox import breaker, claims, doubt, landing, lanes
+from clarion.outbox import breaker, claims, landing, lanes
 from clarion.outbox.breaker import Breaker
 from clarion.outbox.dispatch import Dispatch
-from clarion.outbox.gate import Go, Stop, ask
 from clarion.outbox.landing import Departure, Landing
 from clarion.outbox.taking import Going, Taking
+from clarion.outbox.traffic import Account
+from clarion.outbox.verdicts import Go, Stop
 
 # Who gave no answer for so long has to earn its slots anew: as long as a send may take.
 SILENCE = timedelta(seconds=10)
 
-Accounts = Mapping[int, GatewayAccount]
+Accounts = Mapping[int, Account]
 
 
 class Outbox:
-    """What one worker process has in its hands. Used by one thread."""
+    """What one worker process has in its hands of one kind of traffic. Used by one thread."""
 
     def __init__(self, *, worker_id: int, dispatch: Dispatch, rng: random.Random | None = None) -> None:
         self.worker_id = worker_id
         self.dispatch = dispatch
+        self.traffic = dispatch.traffic
+        # What else this process has in its hands: all of it dies together.
+        self.beside: Sequence[Outbox] = ()
         self._rng = rng or random.SystemRandom()
         self._unrecorded: list[Landing] = []
         # A suspect is under way, and nothing else may be.
-        self._is_alone = False
+        self.is_alone = False
         # By account's lane: what it remembers of each, and those whose breaker has just had enough.
         self._breakers: defaultdict[int, Breaker] = defaultdict(Breaker)
         self._broke: set[int] = set()
@@ -64,8 +69,9 @@ class Outbox:
         """Run one round; return how many rows it moved. With `take=False` it only records."""
         self._note(self.dispatch.take_landings(), now)
         is_idle = self.dispatch.free == self.dispatch.slots
-        self._is_alone = self._is_alone and not is_idle
-        slots = self.dispatch.free if take and not self._is_alone else 0
+        self.is_alone = self.is_alone and not is_idle
+        others_alone = any(each.is_alone for each in self.beside)
+        slots = self.dispatch.free if take and not self.is_alone and not others_alone else 0
         taking = self._look(slots, now) if slots else None
         if not (self._unrecorded or self._is_in_doubt or (taking and taking.lanes)):
             return 0
@@ -86,11 +92,18 @@ class Outbox:
             del self._breakers[root_id]
         self._broke.clear()
         self.dispatch.start(departures)
-        info_lines("message_tried", (_told(result, self.worker_id) for result in recorded))
+        info_lines(f"{self.traffic.name}_tried", map(self._told, recorded))
         return moved
 
     def _look(self, slots: int, now: datetime) -> Taking:
-        return Taking(self.dispatch, slots=slots, answered=self._answered, stopped=self._stopped, now=now)
+        return Taking(
+            self.dispatch,
+            slots=slots,
+            answered=self._answered,
+            stopped=self._stopped,
+            may_be_alone=all(each.is_empty for each in self.beside),
+            now=now,
+        )
 
     def _note(self, landings: Sequence[Landing], now: datetime) -> None:
         self._unrecorded += landings
@@ -119,26 +132,27 @@ class Outbox:
             recorded = self._record(held, accounts, now)
             strays = self._put_back_strays(now) if self._is_in_doubt else 0
             taken = taking.take(held) if taking else []
-            self._is_alone = taking.is_suspect if taking else self._is_alone
-            verdicts = ask([each.due for each in taken], now=now)
+            self.is_alone = taking.is_suspect if taking else self.is_alone
+            verdicts = self.traffic.ask([each.due for each in taken], now=now)
             going = taking.choose(zip(taken, verdicts, strict=True), held) if taking else []
             stops = [each for each in verdicts if isinstance(each, Stop)]
             self._stopped = {each.due.lane_id for each in stops}
             # Together, because most of what one adds to the counters the other takes away.
             steps = [_stop(each, now) for each in stops]
             steps += [self._go(each.verdict, now) for each in going]
-            move(Message, [*recorded, *steps])
+            move(self.traffic.model, [*recorded, *steps], now)
             lanes.save(held.values())
             crashpoint("cycle.before_commit")
         departures = list(map(self._departure, going))
         return len(recorded) + strays + len(steps), departures
 
     def _lanes_with_news(self) -> set[int]:
-        """The accounts' lanes of which the answers say more than that a message went, or did not."""
+        """The accounts' lanes of which the answers say more than that a row went, or did not; and where order is kept."""
         return {
             each.departure.account.lane_id
             for each in self._unrecorded
             if each.departure.is_trial
+            or each.departure.is_ordered
             or isinstance(each.result, Misconfigured | Throttled)
             or each.departure.account.lane_id in self._broke
         }
@@ -153,22 +167,38 @@ class Outbox:
         for root_id, lane in held_lanes.items():
             broke = root_id in self._broke
             breaker.record(lane, of_lane[root_id], broke=broke, now=now, rng=self._rng)
-        ids = [each.departure.id for each in self._unrecorded]
-        held = {row.id: row for row in Message.objects.lock(ids)}
-        policies = doubt.policies(accounts.values())
+        self.traffic.heard(self._unrecorded, now)
+        model = self.traffic.model
+        held = {row.id: row for row in self._lock([each.departure.id for each in self._unrecorded])}
+        left_by = {each.departure.account.lane_id: each.departure.account for each in self._unrecorded}
+        policies = {
+            lane_id: self.traffic.policy(accounts.get(lane_id, account))
+            for lane_id, account in left_by.items()
+        }
         effects = landing.effects(
-            self._unrecorded, held, worker_id=self.worker_id, policies=policies, now=now, rng=self._rng
+            self._unrecorded,
+            held,
+            worker_id=self.worker_id,
+            policies=policies,
+            now=now,
+            rng=self._rng,
+            model=model,
         )
-        Attempt.objects.bulk_create(effects.attempts)
+        keep_tries(model, effects.attempts)
         crashpoint("record.before_commit")
         return effects.moves
 
     def _put_back_strays(self, now: datetime) -> int:
         """Let rows wait again that a round wrote as `sending` whose commit was not answered: none of them left."""
-        mine = Message.objects.filter(state=State.SENDING, worker_id=self.worker_id)
-        held = Message.objects.lock(list(mine.exclude(pk__in=self._in_hand).values_list("pk", flat=True)))
-        move(Message, [Move(row, State.WAITING, Reason.RETRY, {"due_at": now}) for row in held])
+        model = self.traffic.model
+        mine = model._default_manager.filter(state=State.SENDING, worker_id=self.worker_id)
+        held = self._lock(list(mine.exclude(pk__in=self._in_hand).values_list("pk", flat=True)))
+        move(model, [Move(row, State.WAITING, Reason.RETRY, {"due_at": now}) for row in held], now)
         return len(held)
+
+    def _lock(self, ids: list[int]) -> list[Held]:
+        rows: OutgoingRows[Any] = self.traffic.model._default_manager.all()  # type: ignore[assignment]
+        return rows.lock(ids)
 
     def _still_true(self, landings: list[Landing]) -> list[Landing]:
         """Leave out what was refused under settings that were changed meanwhile: it says nothing of the new ones.
@@ -180,21 +210,22 @@ class Outbox:
         }
         if not refused:
             return landings
-        accounts = GatewayAccount.objects.filter(lane_id__in=refused)
-        sealed = dict(accounts.values_list("lane_id", "sealed_settings"))
+        sealed = {
+            lane_id: account.sealed_settings for lane_id, account in self.traffic.accounts(refused).items()
+        }
         self._accounts_read_at = None
         return [
             each
             for each in landings
             if not isinstance(each.result, Misconfigured)
-            or each.departure.account.sealed_settings == sealed[each.departure.account.lane_id]
+            or each.departure.account.sealed_settings == sealed.get(each.departure.account.lane_id)
         ]
 
     def _known_accounts(self, now: datetime, needed: set[int]) -> Accounts:
-        """The gateway accounts by lane, read again every second: a changed key counts from the next one on."""
+        """The accounts by lane, read again every second: a changed key counts from the next one on."""
         is_fresh = self._accounts_read_at is not None and _fresh(self._accounts_read_at, now)
         if not is_fresh or not self._accounts.keys() >= needed:
-            self._accounts = {account.lane_id: account for account in GatewayAccount.objects.all()}
+            self._accounts = self.traffic.accounts(needed)
             self._accounts_read_at = now
         return self._accounts
 
@@ -203,7 +234,7 @@ class Outbox:
         columns = {
             "worker_id": self.worker_id,
             "tries": held.tries + 1,
-            "text": verdict.text,
+            **self.traffic.columns(verdict),
             "sending_at": now,
         }
         return Move(held, State.SENDING, "", {**columns, **verdict.columns})
@@ -213,21 +244,32 @@ class Outbox:
         return Departure(
             id=due.held.id,
             owner_id=due.held.owner_id,
-            customer_id=due.customer_id,
+            about_id=self.traffic.about(due),
             try_number=due.held.tries + 1,
             counted_tries=due.counted_tries,
             priority=due.priority,
             account=self._accounts[lane.root_id],
             lane_id=lane.id,
-            address=due.address,
-            text=going.verdict.text,
+            content=self.traffic.content(going.verdict),
             deadline_at=going.verdict.due.deadline_at,
             until=going.verdict.until,
             is_trial=lane.is_on_trial,
+            is_ordered=lane.is_ordered,
             starts_at=going.starts_at,
             gap=lane.gap,
             paced_by=lane.paced_by,
         )
+
+    def _told(self, result: Landing) -> dict[str, Any]:
+        """What the log says of a try."""
+        return {
+            **self.traffic.told(result.departure),
+            "try_number": result.departure.try_number,
+            "outcome": landing.name(result.result),
+            "code": getattr(result.result, "code", ""),
+            "ms": round((result.ended_at - result.started_at).total_seconds() * 1000, 1),
+            "worker_id": self.worker_id,
+        }
 
 
 def _stop(verdict: Stop, now: datetime) -> Move:
@@ -238,18 +280,3 @@ def _stop(verdict: Stop, now: datetime) -> Move:
 def _fresh(read_at: datetime, now: datetime) -> bool:
     # A clock that was set back makes it old as well.
     return timedelta() <= now - read_at < timedelta(seconds=1)
-
-
-def _told(result: Landing, worker_id: int) -> dict[str, Any]:
-    """What the log says of a try."""
-    departure = result.departure
-    return {
-        "message_id": departure.id,
-        "mailing_id": departure.owner_id,
-        "client_id": departure.customer_id,
-        "try_number": departure.try_number,
-        "outcome": landing.name(result.result),
-        "code": getattr(result.result, "code", ""),
-        "ms": round((result.ended_at - result.started_at).total_seconds() * 1000, 1),
-        "worker_id": worker_id,
-    }

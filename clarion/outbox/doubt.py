@@ -1,7 +1,5 @@
 """What happens to a send whose answer was lost: `resend` (it may arrive twice) or `hold` (it may not arrive)."""
 
-from collections.abc import Iterable
-
 from clarion import gateways
 from clarion.models import GatewayAccount
 
@@ -12,8 +10,3 @@ def policy(account: GatewayAccount) -> str:
         return account.doubt or gateways.find(account.gateway).doubt
     except gateways.UnknownKind:
         return "hold"
-
-
-def policies(accounts: Iterable[GatewayAccount]) -> dict[int, str]:
-    """Return the policy by lane."""
-    return {account.lane_id: policy(account) for account in accounts}

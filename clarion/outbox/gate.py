@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from clarion.models.consents import MessageClass
 from clarion.models.customers import TEXT_NAMES
 from clarion.models.outgoing import Held, Reason
 from clarion.models.permissions import MENTIONED, Asked, refusals
+from clarion.outbox.verdicts import Go, Stop, Verdict
 
 # A send starts at least this long before its deadline: less is not enough for a slow sender to take it in time.
 LEAST_TIME = timedelta(seconds=2)
@@ -25,8 +25,8 @@ _ASKED = (
 )
 
 
-class Due(NamedTuple):
-    """A due row as it was read under its lock, with what sending it takes."""
+class MessageDue(NamedTuple):
+    """A due message (`verdicts.Due`)."""
 
     held: Held
     lane_id: int
@@ -38,32 +38,7 @@ class Due(NamedTuple):
     deadline_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Go:
-    """Send this text; it has to be over by `until`, the deadline or the end of the customer's local hours."""
-
-    due: Due
-    text: str
-    until: datetime
-    # What else changes with it.
-    columns: dict[str, datetime] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Do not send. The row becomes `to`; a held one is looked at again at `look_again_at`."""
-
-    due: Due
-    to: str
-    reason: str
-    look_again_at: datetime | None = None
-    columns: dict[str, datetime] = field(default_factory=dict)
-
-
-Verdict = Go | Stop
-
-
-def ask(rows: Sequence[Due], *, now: datetime) -> list[Verdict]:
+def ask(rows: Sequence[MessageDue], *, now: datetime) -> list[Verdict]:
     """Return one verdict per row, in order. Reads what it needs in one query per kind, however many rows."""
     if not rows:
         return []
@@ -84,8 +59,8 @@ def is_too_late(deadline_at: datetime, now: datetime) -> bool:
 
 
 def _in_question(
-    rows: Sequence[Due], customers: Mapping[int, Mapping[str, Any]], mentioned: set[int]
-) -> list[Due]:
+    rows: Sequence[MessageDue], customers: Mapping[int, Mapping[str, Any]], mentioned: set[int]
+) -> list[MessageDue]:
     """Return the rows that the ledger has to be asked about: it mentions their customer, or their address may differ."""
     return [
         row
@@ -96,7 +71,7 @@ def _in_question(
 
 
 def _refused(
-    rows: Sequence[Due], mailings: Mapping[int, Mailing], customers: Mapping[int, Mapping[str, Any]]
+    rows: Sequence[MessageDue], mailings: Mapping[int, Mailing], customers: Mapping[int, Mapping[str, Any]]
 ) -> dict[int, str]:
     """Return for the ids of those who may not be written to, why."""
     asked = []
@@ -119,7 +94,11 @@ def _refused(
 
 
 def _verdict(
-    row: Due, mailing: Mailing, customer: Mapping[str, object] | None, refused: str | None, now: datetime
+    row: MessageDue,
+    mailing: Mailing,
+    customer: Mapping[str, object] | None,
+    refused: str | None,
+    now: datetime,
 ) -> Verdict:
     if mailing.state == Mailing.CANCELLED:
         return Stop(row, State.CANCELLED, Reason.MAILING_CANCELLED)
@@ -150,7 +129,7 @@ def _verdict(
     return Go(row, text, until, columns)
 
 
-def _in_zone(row: Due, mailing: Mailing, zone: str) -> tuple[Due, dict[str, datetime]]:
+def _in_zone(row: MessageDue, mailing: Mailing, zone: str) -> tuple[MessageDue, dict[str, datetime]]:
     """Return the row with the deadline that it has where the customer lives now, and what changes with that."""
     if mailing.hours is None:
         return row, {}

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from clarion.lib.retry import MAILING, MOST_COUNTED_TRIES, next_try
+from clarion.lib.retry import Policy, next_try
 from clarion.lib.sending import InDoubt, Misconfigured, NotSent, Receipt, Refused, SendError, Throttled
-from clarion.models import Attempt, GatewayAccount, State
+from clarion.models import GatewayAccount, Message, State, Subscription
+from clarion.models.attempts import Try, try_of
 from clarion.models.moves import Move
-from clarion.models.outgoing import RETRY, URGENT, Held, Reason
+from clarion.models.outgoing import BULK, RETRY, URGENT, Held, Outgoing, Reason
 from clarion.outbox.gate import LEAST_TIME, is_too_late
 
 # Attempts keep a sentence, not a page; the column is as long.
@@ -32,19 +33,22 @@ class Departure(NamedTuple):
 
     id: int
     owner_id: int
-    customer_id: int
+    # The customer whom the message is for, or the number of the event that is delivered.
+    about_id: int | None
     try_number: int
     counted_tries: int
     priority: int
-    account: GatewayAccount
+    account: GatewayAccount | Subscription
     lane_id: int
-    address: str
-    text: str
+    # What the exit is given.
+    content: Any
     deadline_at: datetime
     # When it has to be over: the deadline, or the end of the local hours if that is sooner.
     until: datetime
     # It tries for all others whether its lane works again.
     is_trial: bool
+    # Others of the same entity wait for its end.
+    is_ordered: bool
     # When it may begin, on the clock of `time.monotonic`, and how long after the one before it in its lane, s.
     starts_at: float
     gap: float
@@ -66,7 +70,7 @@ class Effects:
     """What a round's answers change."""
 
     moves: list[Move] = field(default_factory=list)
-    attempts: list[Attempt] = field(default_factory=list)
+    attempts: list[Try] = field(default_factory=list)
 
 
 def effects(
@@ -77,6 +81,7 @@ def effects(
     policies: Mapping[int, str],
     now: datetime,
     rng: random.Random,
+    model: type[Outgoing] = Message,
 ) -> Effects:
     """Return what these answers change. An answer to a row that is no longer ours is noted and changes nothing."""
     result = Effects()
@@ -88,13 +93,15 @@ def effects(
         ours = row.state == State.SENDING and row.worker_id == worker_id and row.tries == departure.try_number
         if ours:
             policy = policies[departure.account.lane_id]
-            result.moves.append(_step(row, landing, policy, now, rng))
+            result.moves.append(_step(row, landing, policy, now, rng, model.RETRIES))
         if isinstance(landing.result, SendError | TooLate) or not ours:
-            result.attempts.append(_attempt(row, landing, worker_id, is_late=not ours))
+            result.attempts.append(_attempt(model, row, landing, worker_id, is_late=not ours))
     return result
 
 
-def _step(row: Held, landing: Landing, policy: str, now: datetime, rng: random.Random) -> Move:
+def _step(
+    row: Held, landing: Landing, policy: str, now: datetime, rng: random.Random, retries: Policy
+) -> Move:
     departure = landing.departure
     match landing.result:
         case Receipt() as receipt:
@@ -123,19 +130,21 @@ def _step(row: Held, landing: Landing, policy: str, now: datetime, rng: random.R
             columns = {"due_at": departure.deadline_at, "code": kept(error.code, 64)}
             return Move(row, State.UNKNOWN, Reason.IN_DOUBT, columns)
         case NotSent() | InDoubt() as error:
-            return _retry(row, departure, error, now, rng)
+            return _retry(row, departure, error, now, rng, retries)
     raise TypeError(f"no step for {landing.result!r}")
 
 
-def _retry(row: Held, departure: Departure, error: SendError, now: datetime, rng: random.Random) -> Move:
+def _retry(
+    row: Held, departure: Departure, error: SendError, now: datetime, rng: random.Random, retries: Policy
+) -> Move:
     # On trial it failed for the lane: that is no try of its own.
     counted = departure.counted_tries + (not departure.is_trial)
-    if counted >= MOST_COUNTED_TRIES:
+    if counted >= retries.most_tries:
         return _final(row, State.DEAD, Reason.TRIES_USED_UP, error, now)
     due_at = next_try(
         now=now,
         counted_tries=counted,
-        policy=MAILING,
+        policy=retries,
         retry_after=error.retry_after,
         deadline=departure.deadline_at,
         margin=LEAST_TIME.total_seconds(),
@@ -150,8 +159,8 @@ def _retry(row: Held, departure: Departure, error: SendError, now: datetime, rng
 def _again(
     row: Held, departure: Departure, reason: str, error: SendError, counted: int, due_at: datetime
 ) -> Move:
-    # Somebody waits for what is urgent: it does not line up behind a whole mailing.
-    priority = URGENT if departure.priority == URGENT else RETRY
+    # Somebody waits for what is urgent: it does not line up behind a whole mailing. Nobody does for what goes in bulk.
+    priority = departure.priority if departure.priority in (URGENT, BULK) else RETRY
     columns = {"due_at": due_at, "priority": priority, "counted_tries": counted, "code": kept(error.code, 64)}
     return Move(row, State.WAITING, reason, columns)
 
@@ -161,11 +170,11 @@ def _final(row: Held, to: str, reason: str, error: SendError, now: datetime) -> 
     return Move(row, to, reason, columns)
 
 
-def _attempt(row: Held, landing: Landing, worker_id: int, *, is_late: bool) -> Attempt:
+def _attempt(model: type[Outgoing], row: Held, landing: Landing, worker_id: int, *, is_late: bool) -> Try:
     error = landing.result if isinstance(landing.result, SendError) else None
-    return Attempt(
-        tenant_id=row.tenant_id,
-        message_id=row.id,
+    return try_of(
+        model,
+        row,
         number=landing.departure.try_number,
         worker_id=worker_id,
         started_at=landing.started_at,

@@ -4,16 +4,16 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from clarion.models import Lane, Message
+from clarion.models import Lane
 from clarion.models.bulk import moment
-from clarion.models.outgoing import PRIORITIES, SUSPECT
+from clarion.models.outgoing import SUSPECT, OutgoingRows
 from clarion.outbox import breaker, lanes, pace
 from clarion.outbox.claims import lease_clock
 from clarion.outbox.dispatch import Dispatch
-from clarion.outbox.gate import Due, Go, Verdict
 from clarion.outbox.lanes import OpenLane, Room
+from clarion.outbox.verdicts import Due, Go, Verdict
 
 # Rows looked at in one round where the last one met some that may not go: a night's worth of them must not stand in
 # front of those who may, one by one.
@@ -45,9 +45,12 @@ class Taking:
         slots: int,
         answered: Mapping[int, int],
         stopped: Collection[int],
+        may_be_alone: bool,
         now: datetime,
     ) -> None:
         self._dispatch = dispatch
+        self._traffic = dispatch.traffic
+        self._may_be_alone = may_be_alone
         self._answered = answered
         # Lanes of which the last round met rows that may not go; and how many sends each may begin in this one.
         self._stopped = stopped
@@ -55,15 +58,15 @@ class Taking:
         self._slots = slots
         self._now = now
         self.is_suspect = False
-        found = lanes.with_work(now)
+        found = lanes.with_work(self._traffic.model, now)
         self._clock = lease_clock() if any(lane.paces for lane in found) else 0.0
         self._read_at = time.monotonic()
         self.lanes = [lane for lane in found if pace.has_slot(lane.paces, self._clock)]
 
     def lanes_to_lock(self) -> set[int]:
-        """Return the ids of the lanes whose rows this round may change: those on trial, and those with a pace."""
-        trials = {lane.root_id for lane in self.lanes if lane.is_on_trial}
-        return trials | {each.lane_id for lane in self.lanes for each in lane.paces}
+        """Return the ids of the lanes that this round may change, or whose order it may: on trial, with a pace, ordered."""
+        found = {lane.root_id for lane in self.lanes if lane.is_on_trial or lane.is_ordered}
+        return found | {each.lane_id for lane in self.lanes for each in lane.paces}
 
     def take(self, held: Mapping[int, Lane]) -> list[Taken]:
         """Lock what goes next: first tries of every lane, then retries; when there is none, a suspect by itself."""
@@ -77,9 +80,9 @@ class Taking:
             answered=self._answered,
         )
         taken: list[Taken] = []
-        for priority in PRIORITIES:
+        for priority in self._traffic.model.PRIORITIES:
             self._take_fairly(priority, room, taken)
-        if not taken and self._slots == self._dispatch.slots:
+        if not taken and self._slots == self._dispatch.slots and self._may_be_alone:
             for lane in self.lanes[:1]:
                 taken = self._take_due(lane, SUSPECT, 1)
             self.is_suspect = bool(taken)
@@ -145,14 +148,18 @@ class Taking:
         if not slots:
             return []
         looked_at = max(len(slots), LOOK) if lane.id in self._stopped else len(slots)
-        rows = Message.objects.take_due(
-            _DUE, lane_id=lane.id, priority=priority, now=self._now, most=looked_at, besides=besides
+        due = self._traffic.due
+        waiting: OutgoingRows[Any] = self._traffic.model._default_manager.all()  # type: ignore[assignment]
+        rows = waiting.take_due(
+            # What is read of it besides what is known of every held one.
+            due._fields[1:],
+            lane_id=lane.id,
+            priority=priority,
+            now=self._now,
+            most=looked_at,
+            besides=besides,
         )
         used = slots[: len(rows)]
         self._allowed[lane.id] += len(used)
         pace.use(lane.paces, used)
-        return [Taken(Due._make((held, *values[:-1], moment(values[-1]))), lane) for held, values in rows]
-
-
-# What is read of a due row besides what is known of every held one.
-_DUE = Due._fields[1:]
+        return [Taken(due._make((held, *values[:-1], moment(values[-1]))), lane) for held, values in rows]

@@ -31,7 +31,7 @@ def sent_to(mailing: Mailing, clock: Clock, *, state: str = State.ACCEPTED) -> l
             columns: dict[str, Any] = {"sending_at": clock(), "worker_id": 1}
             if to == State.ACCEPTED:
                 columns |= {"finished_at": clock()}
-            move(Message, [Move(row, to, "", columns) for row in Message.objects.lock(ids)])
+            move(Message, [Move(row, to, "", columns) for row in Message.objects.lock(ids)], clock())
     return list(mailing.message_set.filter(pk__in=ids).order_by("pk"))
 
 

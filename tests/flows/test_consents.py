@@ -211,7 +211,8 @@ def test_a_test_send_to_somebody_else_asks_for_the_address_alone(
 
 
 def _verdict(message: Message, clock: Clock) -> str:
-    from clarion.outbox.gate import Stop, ask
+    from clarion.outbox.gate import ask
+    from clarion.outbox.verdicts import Stop
     from tests.outbox.test_gate import due
 
     (answer,) = ask(due(Mailing.objects.get(pk=message.mailing_id)), now=clock())

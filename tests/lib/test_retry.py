@@ -74,7 +74,7 @@ def test_a_wait_beyond_the_deadline_becomes_a_last_try_just_before_it() -> None:
     deadline = NOW + timedelta(seconds=102)
 
     earliest = next_try(NOW, 8, MAILING, None, deadline, MARGIN, Highest())
-    latest = next_try(NOW, 8, Policy(base=600, cap=600, floor=101), None, deadline, MARGIN, Lowest())
+    latest = next_try(NOW, 8, Policy(ceilings=(600.0,), floor=101), None, deadline, MARGIN, Lowest())
 
     assert seconds_to(earliest) == pytest.approx(90)
     assert latest is None

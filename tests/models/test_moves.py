@@ -1,5 +1,7 @@
 """The one function that changes states: it allows what the table allows, and rows and counters never part."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.db import transaction
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +18,7 @@ pytestmark = pytest.mark.django_db
 
 REASONS = ["", *sorted(value for name, value in vars(Reason).items() if name.isupper())]
 LONGEST_REASON = 40  # the column's length
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
 CREW = 12  # messages that walk: enough that several share a counter
 
 
@@ -34,7 +37,7 @@ def counted(mailing: Mailing) -> dict[tuple[str, str], int]:
 def step(mailing: Mailing, to: str, reason: str = "") -> None:
     with transaction.atomic():
         held = Message.objects.lock(list(mailing.message_set.values_list("pk", flat=True)))
-        move(Message, [Move(row, to, reason) for row in held])
+        move(Message, [Move(row, to, reason) for row in held], NOW)
 
 
 @pytest.mark.parametrize("state", State.values)
@@ -64,7 +67,7 @@ def test_what_the_table_does_not_know_raises_and_writes_nothing(
 
         for impossible in sorted(set(State.values) - NEXT[state]):
             with pytest.raises(IllegalMove, match=f"{state} cannot become {impossible}"):
-                move(Message, [Move(legal, State.CANCELLED), Move(held, impossible)])
+                move(Message, [Move(legal, State.CANCELLED), Move(held, impossible)], NOW)
 
     assert fine.message_set.get().state == State.WAITING
     assert mailing.message_set.get().state == state
@@ -102,6 +105,7 @@ def test_rows_that_change_different_columns_are_moved_together(tenant: Tenant, c
                 Move(first, State.SENDING, "", {"worker_id": 5, "tries": 1}),
                 Move(second, State.WAITING, Reason.PAUSED),
             ],
+            clock(),
         )
 
     rows = mailing.message_set.order_by("pk").values_list("state", "reason", "worker_id", "finished_at")
@@ -128,7 +132,7 @@ def test_a_row_that_stays_where_it_is_moves_no_counter(tenant: Tenant, clock: Cl
 
 def test_nothing_to_move_asks_nothing(db: None, django_assert_num_queries: object) -> None:
     with django_assert_num_queries(0):  # type: ignore[operator]
-        move(Message, [])
+        move(Message, [], NOW)
 
 
 # Which messages move in one transaction, and, for each, which of the states that may follow, and why.
@@ -174,4 +178,4 @@ def walk_on(ids: list[int], choices: list[tuple[int, int, str]], worker: Worker)
             to = following[choice % len(following)]
             columns = {"worker_id": worker.pk, "due_at": deadlines[row.id]}
             moves.append(Move(row, to, reason, columns if to in OPEN_STATES else {}))
-    move(Message, moves)
+    move(Message, moves, NOW)

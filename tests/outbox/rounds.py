@@ -7,6 +7,7 @@ from typing import Any
 from django.db import transaction
 
 from clarion.flows import mailings
+from clarion.gateways import MessageContent
 from clarion.models import GatewayAccount, Mailing, Message, State, Tenant, Worker
 from clarion.models.moves import Move, move
 from clarion.models.outgoing import FIRST_TRY
@@ -52,15 +53,15 @@ def departure(account: GatewayAccount, deadline_at: datetime, **fields: Any) -> 
     usual: dict[str, Any] = {
         "id": 7,
         "owner_id": 3,
-        "customer_id": 5,
+        "about_id": 5,
         "try_number": 1,
         "counted_tries": 0,
         "priority": FIRST_TRY,
         "lane_id": account.lane_id,
-        "address": "70000001234",
-        "text": "hello",
+        "content": MessageContent(id=fields.get("id", 7), to="70000001234", text="hello"),
         "until": deadline_at,
         "is_trial": False,
+        "is_ordered": False,
         "starts_at": 0.0,
         "gap": 0.0,
         "paced_by": account.lane_id,
@@ -85,5 +86,5 @@ def in_flight(mailing: Mailing, worker: Worker, clock: Clock) -> list[Message]:
             )
             for row in Message.objects.lock(ids)
         ]
-        move(Message, moves)
+        move(Message, moves, clock())
     return list(mailing.message_set.filter(pk__in=ids).order_by("pk"))

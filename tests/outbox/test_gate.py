@@ -7,7 +7,8 @@ import pytest
 from clarion.flows import mailings
 from clarion.models import Customer, Mailing, Message, State, Tenant
 from clarion.models.outgoing import Held, Reason
-from clarion.outbox.gate import Due, Go, Stop, Verdict, ask
+from clarion.outbox.gate import MessageDue, ask
+from clarion.outbox.verdicts import Go, Stop, Verdict
 from tests.conftest import Clock
 from tests.factories import make_customer, make_mailing
 from tests.outbox.rounds import due_messages
@@ -17,12 +18,12 @@ pytestmark = pytest.mark.django_db
 IN_TIME = timedelta(seconds=2)
 
 
-def due(mailing: Mailing, **changes: object) -> list[Due]:
+def due(mailing: Mailing, **changes: object) -> list[MessageDue]:
     """Read the mailing's messages as the cycle does."""
-    columns = (*Message.objects.held_columns(), *Due._fields[1:])
+    columns = (*Message.objects.held_columns(), *MessageDue._fields[1:])
     width = len(Held._fields)
     rows = Message.objects.filter(mailing=mailing).order_by("pk").values_list(*columns)
-    return [Due(Held(*row[:width]), *row[width:])._replace(**changes) for row in rows]
+    return [MessageDue(Held(*row[:width]), *row[width:])._replace(**changes) for row in rows]
 
 
 def verdict(mailing: Mailing, now: datetime, **changes: object) -> Verdict:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from clarion.lib.retry import MOST_COUNTED_TRIES
+from clarion.lib.retry import MAILING
 from clarion.lib.sending import InDoubt, Misconfigured, NotSent, Receipt, Refused, SendError, Throttled
 from clarion.models import GatewayAccount, State
 from clarion.models.moves import Move
@@ -16,7 +16,7 @@ from tests.outbox.rounds import departure
 NOW = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
 FAR, NEAR = NOW + timedelta(hours=1), NOW + timedelta(seconds=1)
 OURS = Held(id=1, state=State.SENDING, reason="", tenant_id=2, owner_id=3, worker_id=7, tries=4)
-LAST_TRY = MOST_COUNTED_TRIES - 1
+LAST_TRY = MAILING.most_tries - 1
 
 TAKEN = Receipt(provider_id="abc", code="0")
 REFUSED = Refused("no such number", code="400")

@@ -6,7 +6,7 @@ import pytest
 
 from clarion.flows import test_sends
 from clarion.models import GatewayAccount, Message, State, Tenant
-from clarion.models.outgoing import FIRST_TRY, PRIORITIES, RETRY, SUSPECT, URGENT
+from clarion.models.outgoing import FIRST_TRY, RETRY, SUSPECT, URGENT
 from clarion.outbox.cycle import Outbox
 from clarion.sandbox import RunningSender
 from tests.conftest import Clock
@@ -34,4 +34,4 @@ def test_a_test_send_takes_the_only_slot_although_others_are_due_for_longer(
 
 def test_the_numbers_of_older_rows_mean_what_they_meant() -> None:
     assert (FIRST_TRY, RETRY, SUSPECT) == (0, 1, 2)
-    assert PRIORITIES == (URGENT, FIRST_TRY, RETRY)
+    assert Message.PRIORITIES == (URGENT, FIRST_TRY, RETRY)

@@ -1,0 +1,217 @@
+"""Deliveries of events to systems: what the outbox has to know of them."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+import structlog
+from django.conf import settings
+
+from clarion import destinations
+from clarion.destinations import Destination, Parcel
+from clarion.lib.comparable import fold
+from clarion.lib.http import HttpClient
+from clarion.lib.sending import Gone, Receipt, SendError, Throttled
+from clarion.models import Delivery, Event, State, Subscription
+from clarion.models.outgoing import Held, Reason
+from clarion.outbox import bodies
+from clarion.outbox.gate import is_too_late
+from clarion.outbox.landing import Departure, Landing
+from clarion.outbox.traffic import Traffic
+from clarion.outbox.verdicts import Go, Stop, Verdict
+
+log = structlog.get_logger()
+
+# A receiver of which every try failed for so long is not coming back by itself (as Svix has it). Whoever mends it within
+# a long weekend finds everything waiting.
+FAILING_LONGEST = timedelta(days=5)
+# Why we ended a subscription ourselves.
+GONE, FAILING = "gone", "failing"
+
+
+class DeliveryDue(NamedTuple):
+    """A due delivery (`verdicts.Due`)."""
+
+    held: Held
+    lane_id: int
+    seq: int | None
+    body: str
+    counted_tries: int
+    priority: int
+    deadline_at: datetime
+
+
+class Deliveries(Traffic):
+    """Events to systems, through destinations."""
+
+    name = "delivery"
+    model = Delivery
+    due = DeliveryDue
+
+    def accounts(self, root_ids: Collection[int]) -> Mapping[int, Subscription]:
+        found = Subscription.objects.filter(lane__in=root_ids).select_related("tenant")
+        return {subscription.lane_id: subscription for subscription in found}
+
+    def policy(self, account: Subscription) -> str:
+        """Systems tell what they have by its id, so it goes again."""
+        return "resend"
+
+    def ask(self, rows: Sequence[DeliveryDue], *, now: datetime) -> list[Verdict]:
+        if not rows:
+            return []
+        owners = {row.held.owner_id for row in rows}
+        subscriptions = Subscription.objects.select_related("tenant").in_bulk(owners)
+        events = _events(rows)
+        return [
+            _verdict(row, subscriptions[row.held.owner_id], events.get((row.held.tenant_id, row.seq)), now)
+            for row in rows
+        ]
+
+    def columns(self, verdict: Go) -> dict[str, Any]:
+        """Nothing: an event does not change, and what is made of it neither."""
+        return {}
+
+    def content(self, verdict: Go) -> Parcel:
+        parcel: Parcel = verdict.content
+        return parcel
+
+    def about(self, due: DeliveryDue) -> int | None:
+        return due.seq
+
+    def told(self, departure: Departure) -> dict[str, Any]:
+        return {
+            "delivery_id": departure.id,
+            "subscription": str(departure.account),
+            "seq": departure.about_id,
+        }
+
+    def heard(self, landings: Sequence[Landing], now: datetime) -> None:
+        """Remember since when nothing goes right with a subscription, and end those with which it never will."""
+        right, wrong, gone = set[int](), dict[int, Subscription](), set[int]()
+        for each in landings:
+            subscription = each.departure.account
+            if not isinstance(subscription, Subscription):
+                continue
+            if isinstance(each.result, Receipt):
+                right.add(subscription.pk)
+            elif isinstance(each.result, SendError) and not isinstance(each.result, Throttled):
+                wrong[subscription.pk] = subscription
+            if isinstance(each.result, Gone):
+                gone.add(subscription.pk)
+        mended = {
+            each.departure.account.pk
+            for each in landings
+            if each.departure.account.pk in right and _failing_since(each) is not None
+        }
+        failing = {pk: since.failing_since for pk, since in wrong.items() if pk not in right}
+        _note(mended, {pk for pk, since in failing.items() if since is None}, now)
+        _end(gone, GONE, now)
+        _end({pk for pk, since in failing.items() if since and now - since > FAILING_LONGEST}, FAILING, now)
+
+    def client(self, slots: int) -> HttpClient:
+        """Guarded: subscribers say where they are, and some of them mean us."""
+        return HttpClient(connections=slots, egress=settings.CLARION.egress)
+
+    def exit(self, account: Subscription, http: HttpClient) -> Destination:
+        kind = destinations.find(account.destination)
+        return kind(kind.Config(**account.settings), http)
+
+    def batch_size(self, account: Subscription) -> int:
+        try:
+            return destinations.find(account.destination).batch_size
+        except destinations.UnknownKind:
+            return 1
+
+    def misfit(self, account: Subscription) -> str:
+        return f"The settings of subscription {account.ref!r} do not fit destination {account.destination!r}"
+
+
+DELIVERIES = Deliveries()
+# By the format of a subscription.
+_BODIES = {Subscription.EVENT: bodies.event_body, Subscription.INTERACTION: bodies.interaction_body}
+
+
+def parcel_id(subscription: Subscription, delivery_id: int) -> str:
+    """Return the id by which a receiver tells what it has: the same in every try, and nobody else's."""
+    # Part of what is random about the subscription: receivers outlive databases, whose numbers begin anew.
+    return f"dlv_{subscription.uid.hex[:12]}_{delivery_id}"
+
+
+def _verdict(row: DeliveryDue, subscription: Subscription, event: Event | None, now: datetime) -> Verdict:
+    if not subscription.is_active and row.seq is not None:
+        return Stop(row, State.CANCELLED, Reason.SUBSCRIPTION_ENDED)
+    if is_too_late(row.deadline_at, now):
+        return Stop(row, State.EXPIRED, Reason.WINDOW_OVER)
+    if event is None and not row.body:
+        return Stop(row, State.FAILED, Reason.EVENT_GONE)
+    # What is only an example has no row in the log.
+    event = event or example(row.body, now)
+    told = bodies.Told(
+        event_id=event.event_id,
+        entity=event.entity,
+        operation=event.operation,
+        tenant=subscription.tenant.name,
+        at=event.happened_at,
+        body=event.body,
+    )
+    body = _BODIES[subscription.format](told)
+    parcel = Parcel(
+        id=parcel_id(subscription, row.held.id),
+        body=body,
+        attributes=bodies.attributes(told),
+        group=event.about,
+        at=now,
+    )
+    return Go(row, body, row.deadline_at, content=parcel)
+
+
+def example(body: str, now: datetime) -> Event:
+    """Return, not saved, the event of a document that is in no log."""
+    document = msgspec.json.decode(body)
+    return Event(
+        event_id=str(document["id"]),
+        kind=document["event_type"],
+        entity_name=fold(document.get("entity_name") or ""),
+        entity_id=str(document.get("entity_id") or ""),
+        operation=(document.get("event_payload") or {}).get("operation") or "",
+        happened_at=now,
+        body=body,
+    )
+
+
+def _events(rows: Sequence[DeliveryDue]) -> dict[tuple[int, int | None], Event]:
+    of_tenant: defaultdict[int, set[int]] = defaultdict(set)
+    for row in rows:
+        if row.seq is not None:
+            of_tenant[row.held.tenant_id].add(row.seq)
+    return {
+        (tenant_id, event.seq): event
+        for tenant_id, numbers in of_tenant.items()
+        for event in Event.objects.filter(tenant=tenant_id, seq__in=numbers).defer("facts")
+    }
+
+
+def _failing_since(landing: Landing) -> datetime | None:
+    account = landing.departure.account
+    return account.failing_since if isinstance(account, Subscription) else None
+
+
+def _note(mended: Collection[int], failing: Collection[int], now: datetime) -> None:
+    # Asked only where something changes: whatever goes on as it was costs nothing.
+    if mended:
+        Subscription.objects.filter(pk__in=mended).update(failing_since=None)
+    if failing:
+        Subscription.objects.filter(pk__in=failing, failing_since=None).update(failing_since=now)
+
+
+def _end(ids: Collection[int], because: str, now: datetime) -> None:
+    """End these subscriptions; what waits is cancelled, and the tenant told, by `flows/forwarding.sweep_due`."""
+    if not ids:
+        return
+    rows = Subscription.objects.filter(pk__in=ids, is_active=True).select_for_update().order_by("pk")
+    for subscription in rows:
+        subscription.end(now, because=because)
+        subscription.save(update_fields=["is_active", "disabled_because", "sweep_cursor", "changed_at"])
+        log.error("subscription_disabled", subscription=subscription.ref, because=because)
