@@ -23,7 +23,7 @@ from clarion.lib.logs import code_of, mistake
 from clarion.models import Worker
 from clarion.outbox import claims
 from clarion.outbox.cycle import Outbox
-from clarion.outbox.deliveries import DELIVERIES
+from clarion.outbox.deliveries import Deliveries
 from clarion.outbox.dispatch import Dispatch
 from clarion.outbox.messages import MESSAGES
 
@@ -240,7 +240,7 @@ def _outboxes(worker: Worker, *, slots: int, clock: Clock) -> list[Outbox]:
             worker_id=worker.pk,
             dispatch=Dispatch(slots=slots, clock=clock, traffic=traffic, landed=landed),
         )
-        for traffic in (MESSAGES, DELIVERIES)
+        for traffic in (MESSAGES, Deliveries())
     ]
     for outbox in outboxes:
         outbox.beside = [each for each in outboxes if each is not outbox]

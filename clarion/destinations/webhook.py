@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import functools
 import hashlib
 import hmac
 import re
@@ -198,15 +199,18 @@ def _as_headers(attributes: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return the attributes that can be headers: `event_id` is Clarion-Event-Id. The body has them all."""
     found = []
     for name, value in attributes.items():
-        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).replace("_", "-").split("-")
-        header = "-".join(["Clarion", *(word.capitalize() for word in words)])
-        if (
-            HEADER_NAME.fullmatch(header)
-            and HEADER_VALUE.fullmatch(value)
-            and len(value) <= LONGEST_ATTRIBUTE
-        ):
+        header = _header(name)
+        if header and HEADER_VALUE.fullmatch(value) and len(value) <= LONGEST_ATTRIBUTE:
             found.append((header, value))
     return found[:MOST_HEADERS]
+
+
+@functools.lru_cache(maxsize=256)  # names come from our code; to make one takes longer than to sign
+def _header(name: str) -> str:
+    """Return the header by which an attribute goes along; an empty text where it cannot."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).replace("_", "-").split("-")
+    header = "-".join(["Clarion", *(word.capitalize() for word in words)])
+    return header if HEADER_NAME.fullmatch(header) else ""
 
 
 def _signature(key: bytes, parcel_id: str, moment: int, body: bytes) -> str:

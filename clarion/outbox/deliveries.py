@@ -15,6 +15,8 @@ from clarion.lib.comparable import fold
 from clarion.lib.http import HttpClient
 from clarion.lib.sending import Gone, Receipt, SendError, Throttled
 from clarion.models import Delivery, Event, State, Subscription
+from clarion.models.bulk import read_rows
+from clarion.models.events import Logged
 from clarion.models.outgoing import Held, Reason
 from clarion.outbox import bodies
 from clarion.outbox.gate import is_too_late
@@ -50,9 +52,14 @@ class Deliveries(Traffic):
     model = Delivery
     due = DeliveryDue
 
+    def __init__(self) -> None:
+        # As they were read last, which is a second ago at most.
+        self._known: dict[int, Subscription] = {}
+
     def accounts(self, root_ids: Collection[int]) -> Mapping[int, Subscription]:
         found = Subscription.objects.filter(lane__in=root_ids).select_related("tenant")
-        return {subscription.lane_id: subscription for subscription in found}
+        self._known = {subscription.pk: subscription for subscription in found}
+        return {subscription.lane_id: subscription for subscription in self._known.values()}
 
     def policy(self, account: Subscription) -> str:
         """Systems tell what they have by its id, so it goes again."""
@@ -62,10 +69,17 @@ class Deliveries(Traffic):
         if not rows:
             return []
         owners = {row.held.owner_id for row in rows}
-        subscriptions = Subscription.objects.select_related("tenant").in_bulk(owners)
+        # Asked anew in each round: whoever said stop is not sent to.
+        active = {pk for pk, is_active in read_rows(Subscription, ("id", "is_active"), owners) if is_active}
         events = _events(rows)
         return [
-            _verdict(row, subscriptions[row.held.owner_id], events.get((row.held.tenant_id, row.seq)), now)
+            _verdict(
+                row,
+                self._known[row.held.owner_id],
+                events.get((row.held.tenant_id, row.seq)),
+                now,
+                is_active=row.held.owner_id in active,
+            )
             for row in rows
         ]
 
@@ -128,7 +142,6 @@ class Deliveries(Traffic):
         return f"The settings of subscription {account.ref!r} do not fit destination {account.destination!r}"
 
 
-DELIVERIES = Deliveries()
 # By the format of a subscription.
 _BODIES = {Subscription.EVENT: bodies.event_body, Subscription.INTERACTION: bodies.interaction_body}
 
@@ -139,8 +152,10 @@ def parcel_id(subscription: Subscription, delivery_id: int) -> str:
     return f"dlv_{subscription.uid.hex[:12]}_{delivery_id}"
 
 
-def _verdict(row: DeliveryDue, subscription: Subscription, event: Event | None, now: datetime) -> Verdict:
-    if not subscription.is_active and row.seq is not None:
+def _verdict(
+    row: DeliveryDue, subscription: Subscription, event: Logged | None, now: datetime, *, is_active: bool
+) -> Verdict:
+    if not is_active and row.seq is not None:
         return Stop(row, State.CANCELLED, Reason.SUBSCRIPTION_ENDED)
     if is_too_late(row.deadline_at, now):
         return Stop(row, State.EXPIRED, Reason.WINDOW_OVER)
@@ -167,21 +182,24 @@ def _verdict(row: DeliveryDue, subscription: Subscription, event: Event | None, 
     return Go(row, body, row.deadline_at, content=parcel)
 
 
-def example(body: str, now: datetime) -> Event:
-    """Return, not saved, the event of a document that is in no log."""
+def example(body: str, now: datetime) -> Logged:
+    """Return the event of a document that is in no log."""
     document = msgspec.json.decode(body)
     return Event(
+        seq=0,
         event_id=str(document["id"]),
         kind=document["event_type"],
         entity_name=fold(document.get("entity_name") or ""),
         entity_id=str(document.get("entity_id") or ""),
         operation=(document.get("event_payload") or {}).get("operation") or "",
         happened_at=now,
+        received_at=now,
+        is_test=False,
         body=body,
-    )
+    ).logged
 
 
-def _events(rows: Sequence[DeliveryDue]) -> dict[tuple[int, int | None], Event]:
+def _events(rows: Sequence[DeliveryDue]) -> dict[tuple[int, int | None], Logged]:
     of_tenant: defaultdict[int, set[int]] = defaultdict(set)
     for row in rows:
         if row.seq is not None:
@@ -189,7 +207,7 @@ def _events(rows: Sequence[DeliveryDue]) -> dict[tuple[int, int | None], Event]:
     return {
         (tenant_id, event.seq): event
         for tenant_id, numbers in of_tenant.items()
-        for event in Event.objects.filter(tenant=tenant_id, seq__in=numbers).defer("facts")
+        for event in Event.objects.numbered(tenant_id, numbers)
     }
 
 
