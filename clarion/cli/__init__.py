@@ -56,6 +56,7 @@ from clarion.cli import (  # noqa: E402
     readers,
     run,
     sandbox,
+    secrets,
     tenants,
     trace,
 )
@@ -81,5 +82,5 @@ app.command()(audit.audit)
 app.command()(trace.trace)
 app.command()(sandbox.sandbox)
 app.command()(demo.demo)
-for verb in (tenants, keys, accounts, messages, readers):
+for verb in (tenants, keys, accounts, messages, readers, secrets):
     app.add_typer(verb.app, name=verb.__name__.rpartition(".")[2])
