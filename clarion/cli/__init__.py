@@ -51,6 +51,7 @@ from clarion.cli import (  # noqa: E402
     doctor,
     files,
     keys,
+    listen,
     messages,
     migrate,
     readers,
@@ -59,6 +60,7 @@ from clarion.cli import (  # noqa: E402
     secrets,
     tenants,
     trace,
+    trigger,
 )
 from clarion.cli import worker as worker_verb  # noqa: E402
 from clarion.cli.door import Door  # noqa: E402
@@ -80,6 +82,8 @@ app.command("import")(files.import_clients)
 app.command("export")(files.export_clients)
 app.command()(audit.audit)
 app.command()(trace.trace)
+app.command()(listen.listen)
+app.command()(trigger.trigger)
 app.command()(sandbox.sandbox)
 app.command()(demo.demo)
 for verb in (tenants, keys, accounts, messages, readers, secrets):
