@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from clarion.lib.secrets import read_keys
 from clarion.sandbox import RunningSender, running_sender
 from tests.hub import PROJECT, Hub, running_hub, wait_until
+from tests.test_cli_alone import clarion
 
 # A hub and ten processes beside it start, on a cold machine one after the other.
 pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(240)]
@@ -22,6 +24,7 @@ DONE, REFUSED = 0, 4
 MESSAGES, ROTATIONS = 200, 4
 # A second: the mailing lasts as long as the rotations, each of which starts a process.
 RATE = 40
+ROWS, KILLS = 1_000, 5
 
 
 def test_a_mailing_and_a_busy_reader_notice_nothing_of_rotations(tmp_path: Path) -> None:
@@ -58,6 +61,46 @@ def test_whoever_does_not_look_at_the_file_again_is_noticed(tmp_path: Path) -> N
     assert figures["failed"] > 0
 
 
+def test_rotations_that_are_killed_shut_nothing_and_are_finished_by_another(tmp_path: Path) -> None:
+    keys = tmp_path / "var" / "secret.keys"
+    assert clarion("migrate", folder=tmp_path).returncode == DONE
+    subprocess.run([sys.executable, "-c", FILL], cwd=PROJECT, env=environment(tmp_path), check=True)
+
+    midway = 0
+    for seed in range(KILLS):
+        before = keys.read_bytes()
+        command = [sys.executable, "-m", "clarion", "secrets", "rotate"]
+        rotating = subprocess.Popen(
+            command, cwd=tmp_path, env=environment(tmp_path), stdout=subprocess.DEVNULL
+        )
+        # The first kills come as the file changes, the others while rows are sealed anew.
+        wait_until(lambda: keys.read_bytes() != before or rotating.poll() is not None)  # noqa: B023
+        time.sleep(seed * 0.02)
+        rotating.kill()
+        midway += rotating.wait() != DONE
+        assert f"opens all {ROWS} accounts" in keys_line(tmp_path)
+
+    finished = clarion("secrets", "rotate", folder=tmp_path)
+    os.utime(keys, (0, 0))
+    dropped = clarion("secrets", "rotate", "--drop-old", folder=tmp_path)
+
+    assert midway
+    assert (finished.returncode, dropped.returncode) == (DONE, DONE), finished.stderr + dropped.stderr
+    assert f", 1 key, opens all {ROWS} accounts" in keys_line(tmp_path)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    strangers = {name: value for name, value in os.environ.items() if not name.startswith("CLARION_")}
+    return {**strangers, "CLARION_DATA": str(folder / "var"), "DJANGO_SETTINGS_MODULE": "clarion.settings"}
+
+
+def keys_line(folder: Path) -> str:
+    """Return what the doctor says of the keys."""
+    looked = clarion("doctor", "--json", folder=folder).stdout.splitlines()
+    (line,) = (each for each in map(json.loads, looked) if each["check"] == "keys")
+    return str(line["seen"])
+
+
 def send(hub: Hub, sender: RunningSender) -> int:
     """Give the shop clients and two ways out, the second of them unused, and start a mailing through the first."""
     shop = hub.shop("shop")
@@ -83,6 +126,19 @@ def counts(shop: Any, mailing: int) -> dict[str, int]:
 
 def drop_old(hub: Hub) -> subprocess.CompletedProcess[str]:
     return hub.run("-m", "clarion", "secrets", "rotate", "--drop-old")
+
+
+# Accounts that seal something: ten transactions of a rotation.
+FILL = f"""
+import django; django.setup()
+from datetime import UTC, datetime
+from clarion.flows import accounts, tenants
+from clarion.models import GatewayAccount
+shop = tenants.create("shop", now=datetime.now(UTC))
+while GatewayAccount.objects.count() < {ROWS}:
+    name = str(GatewayAccount.objects.count())
+    accounts.add(shop, name=name, gateway="log", settings={{}}, now=datetime.now(UTC))
+"""
 
 
 @contextmanager
