@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from clarion.databases.url import BadDatabaseUrl, database_from_url
 from clarion.lib.egress import Egress
-from clarion.lib.secrets import load_or_create_keys
+from clarion.lib.key_files import KeyFile
 from clarion.lib.validators import after
 
 PACKAGE = Path(__file__).resolve().parent
@@ -177,16 +177,13 @@ def child_environment(**changes: object) -> dict[str, str]:
     return {**os.environ, **given}
 
 
-def _keys() -> list[bytes]:
-    # Whoever needs a key means this installation; a verb that only looks around in a wrong folder leaves no trace.
-    CLARION.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return load_or_create_keys(CLARION.keys_path)
-
-
 CLARION = read_settings()
 # Encrypts what must never be read from a copied database: gateway credentials. First key encrypts, all decrypt.
-# Read, and made where there is none, at the first use.
-SECRET_KEYS: Any = SimpleLazyObject(_keys)
+# Made where there is none at the first use: whoever needs a key means this installation, and a verb that only looks
+# around in a wrong folder leaves no trace. Read again when it changed.
+SECRET_KEYS = KeyFile(
+    CLARION.keys_path, prepare=lambda: CLARION.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+)
 SECRET_KEY: Any = SimpleLazyObject(
     lambda: hashlib.sha256(b"sessions and forms:" + SECRET_KEYS[0]).hexdigest()
 )

@@ -4,11 +4,11 @@ import asyncio
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from ipaddress import ip_address
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,14 @@ SOON = 5.0
 GOOD = "127.0.0.2"
 OPEN = Egress([GOOD], plain_http=True)
 
+Loop = Callable[[], asyncio.AbstractEventLoop]
+# The worker's is the first.
+LOOPS = [uvloop.new_event_loop, asyncio.new_event_loop]
+on_both_loops = pytest.mark.parametrize("loop", LOOPS, ids=["uvloop", "asyncio"])
 
-@pytest.mark.parametrize("loop", [uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
-def test_no_hostile_target_is_connected(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+
+@on_both_loops
+def test_no_hostile_target_is_connected(loop: Loop) -> None:
     siege = besiege(ALL, loop=loop)
 
     assert len(ALL) >= 200
@@ -81,11 +86,14 @@ def test_the_kernel_is_asked_for_no_connection_at_all(tmp_path: Path) -> None:
     assert any("127.0.0.1" in line for line in calls(tmp_path / "unguarded"))
 
 
-def test_a_name_that_leads_elsewhere_a_moment_later_leads_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = name_server(monkeypatch, chain([[GOOD]], repeat(["127.0.0.1"])))
+@on_both_loops
+def test_a_name_that_leads_elsewhere_a_moment_later_leads_nowhere(
+    monkeypatch: pytest.MonkeyPatch, loop: Loop
+) -> None:
     monkeypatch.setattr(connections, "NAME_KEPT", 0.0)
 
     async def run() -> None:
+        asked = name_server(chain([[GOOD]], repeat(["127.0.0.1"])))
         async with good_and_trap() as (good, trap), HttpClient(timeout=SOON, egress=OPEN) as http:
             url = f"http://example.com:{good.port}/"
             assert (await http.post_json(url, body={})).status == 200
@@ -99,22 +107,20 @@ def test_a_name_that_leads_elsewhere_a_moment_later_leads_nowhere(monkeypatch: p
         assert asked == ["example.com"] * 2
         assert trap.connections == 0
 
-    asyncio.run(run())
+    run_on(loop, run())
 
 
-def test_what_was_judged_is_what_is_connected_while_the_look_up_is_kept(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    asked = name_server(monkeypatch, chain([[GOOD]], repeat(["127.0.0.1"])))
-
+@on_both_loops
+def test_what_was_judged_is_what_is_connected_while_the_look_up_is_kept(loop: Loop) -> None:
     async def run() -> None:
+        asked = name_server(chain([[GOOD]], repeat(["127.0.0.1"])))
         async with good_and_trap() as (good, trap), HttpClient(timeout=SOON, egress=OPEN) as http:
             url = f"http://example.com:{good.port}/"
             await asyncio.gather(*(http.post_json(url, body={}) for _ in range(8)))
 
             assert (good.connections, trap.connections, len(asked)) == (8, 0, 1)
 
-    asyncio.run(run())
+    run_on(loop, run())
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -147,10 +153,9 @@ def test_no_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -
     asyncio.run(run())
 
 
-def test_the_reason_names_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    name_server(monkeypatch, repeat(["10.1.2.3"]))
-
+def test_the_reason_names_no_address() -> None:
     async def run() -> None:
+        name_server(repeat(["10.1.2.3"]))
         async with HttpClient(timeout=SOON, egress=Egress()) as http:
             with pytest.raises(Refused) as caught:
                 await http.post_json("https://secret.example.com/hook-of-mine", body={})
@@ -183,6 +188,7 @@ def test_without_a_guard_the_operators_own_gateways_reach_every_address() -> Non
         (["127.0.0.0/8"], "http://localhost:8010/"),
         (["localhost"], "http://localhost:8010/"),
         (["::1"], "http://[::1]:8010/"),
+        (["[::1]"], "http://[::1]:8010/"),
         (["10.1.0.0/16"], "http://10.1.255.255/"),
         (["Receiver.LAN."], "http://receiver.lan/"),
         (["169.254.169.254"], "http://169.254.169.254/latest"),
@@ -261,16 +267,25 @@ def calls(log: Path) -> list[str]:
     return re.findall(r"connect\(.*", log.read_text())
 
 
-def name_server(monkeypatch: pytest.MonkeyPatch, answers: Iterator[list[str]]) -> list[str]:
-    """Answer each look-up of a name with the next of these; returns the names that are asked for."""
-    asked: list[str] = []
-    honest = socket.getaddrinfo
+def name_server(answers: Iterator[list[str]]) -> list[str]:
+    """Answer each look-up of the running loop with the next of these; returns the names that are asked for.
 
-    def getaddrinfo(host: str, port: int, *rest: Any, **more: Any) -> list[Any]:
-        if not host.endswith("example.com"):
-            return honest(host, port, *rest, **more)
+    What is an address already (uvloop asks for it once more when it connects) is no name: the loop reads it itself.
+    """
+    asked: list[str] = []
+    running = asyncio.get_running_loop()
+    honest = running.getaddrinfo
+
+    async def getaddrinfo(host: str, port: int, **rest: Any) -> list[Any]:
+        with suppress(ValueError):
+            return list(await honest(str(ip_address(host)), port, **rest))
         asked.append(host)
         return [answer(each, port) for each in next(answers)]
 
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)  # which asyncio's loop asks
+    running.getaddrinfo = getaddrinfo  # type: ignore[method-assign, assignment]
     return asked
+
+
+def run_on(loop: Loop, run: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(run)
