@@ -117,6 +117,10 @@ class Settings(BaseSettings):
         le=MOST_DAYS,
         description="Days the messages of a mailing are kept after its end; their counts always are. 0: for ever.",
     )
+    # As long as the services that only deliver keep theirs (Svix); the events themselves stay for longer.
+    keep_deliveries_days: int = Field(
+        90, ge=0, le=MOST_DAYS, description="Days a delivery is kept after it ended; 0: for ever."
+    )
     # What a provider answered is asked for while somebody still complains; a quarter's books are closed by then.
     keep_attempts_days: int = Field(
         90, ge=0, le=MOST_DAYS, description="Days a try that did not go right at once is kept; 0: for ever."

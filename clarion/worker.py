@@ -55,6 +55,7 @@ PRUNING = (
     pruning.prune_due,
     retention.prune_events,
     retention.prune_messages,
+    retention.prune_deliveries,
     retention.prune_attempts,
 )
 
