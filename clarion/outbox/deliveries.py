@@ -71,14 +71,10 @@ class Deliveries(Traffic):
         owners = {row.held.owner_id for row in rows}
         # Asked anew in each round: whoever said stop is not sent to.
         active = {pk for pk, is_active in read_rows(Subscription, ("id", "is_active"), owners) if is_active}
-        events = _events(rows)
+        contents = _Contents(_events(rows), now)
         return [
             _verdict(
-                row,
-                self._known[row.held.owner_id],
-                events.get((row.held.tenant_id, row.seq)),
-                now,
-                is_active=row.held.owner_id in active,
+                row, self._known[row.held.owner_id], contents, now, is_active=row.held.owner_id in active
             )
             for row in rows
         ]
@@ -152,33 +148,50 @@ def parcel_id(subscription: Subscription, delivery_id: int) -> str:
     return f"dlv_{subscription.uid.hex[:12]}_{delivery_id}"
 
 
+class _Contents:
+    """What of a round's events leaves: made once, however many subscribers are told of one."""
+
+    def __init__(self, events: Mapping[tuple[int, int | None], Logged], now: datetime) -> None:
+        self._events = events
+        self._now = now
+        self._made: dict[tuple[int, int, str], tuple[str, Mapping[str, str], str]] = {}
+
+    def of(self, row: DeliveryDue, subscription: Subscription) -> tuple[str, Mapping[str, str], str] | None:
+        """Return body, attributes and group of this delivery; None where its event is gone."""
+        # What is only an example has no row in the log.
+        example_of = row.body and example(row.body, self._now)
+        event = example_of or self._events.get((row.held.tenant_id, row.seq))
+        if event is None:
+            return None
+        # An example is nobody else's.
+        key = (row.held.tenant_id, -row.held.id if example_of else event.seq, subscription.format)
+        made = self._made.get(key)
+        if made is None:
+            told = bodies.Told(
+                event_id=event.event_id,
+                entity=event.entity,
+                operation=event.operation,
+                tenant=subscription.tenant.name,
+                at=event.happened_at,
+                body=event.body,
+            )
+            made = (_BODIES[subscription.format](told), bodies.attributes(told), event.about)
+            self._made[key] = made
+        return made
+
+
 def _verdict(
-    row: DeliveryDue, subscription: Subscription, event: Logged | None, now: datetime, *, is_active: bool
+    row: DeliveryDue, subscription: Subscription, contents: _Contents, now: datetime, *, is_active: bool
 ) -> Verdict:
     if not is_active and row.seq is not None:
         return Stop(row, State.CANCELLED, Reason.SUBSCRIPTION_ENDED)
     if is_too_late(row.deadline_at, now):
         return Stop(row, State.EXPIRED, Reason.WINDOW_OVER)
-    if event is None and not row.body:
+    content = contents.of(row, subscription)
+    if content is None:
         return Stop(row, State.FAILED, Reason.EVENT_GONE)
-    # What is only an example has no row in the log.
-    event = event or example(row.body, now)
-    told = bodies.Told(
-        event_id=event.event_id,
-        entity=event.entity,
-        operation=event.operation,
-        tenant=subscription.tenant.name,
-        at=event.happened_at,
-        body=event.body,
-    )
-    body = _BODIES[subscription.format](told)
-    parcel = Parcel(
-        id=parcel_id(subscription, row.held.id),
-        body=body,
-        attributes=bodies.attributes(told),
-        group=event.about,
-        at=now,
-    )
+    body, attributes, group = content
+    parcel = Parcel(parcel_id(subscription, row.held.id), body, attributes, group, now)
     return Go(row, body, row.deadline_at, content=parcel)
 
 
