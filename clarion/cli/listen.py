@@ -14,7 +14,7 @@ from django.conf import settings
 from clarion.cli import calls
 from clarion.cli.output import FAILED, now, out, stop
 from clarion.cli.run import address_of
-from clarion.lib.signatures import new_secret, signed
+from clarion.lib.signatures import key_of, new_secret, signed
 
 # Seconds between two looks at the log when nothing new is there: at once for a person, nothing for a hub.
 PAUSE = 0.5
@@ -63,12 +63,13 @@ def listen(
     hub = calls.hub_of(url, tenant, key)
     seq = _end_of_log(hub) if since is None else since
     secret = new_secret()
+    signs = key_of(secret)
     out.print(f"Signed with {secret} (of this run only).", markup=False)
     out.print(f"Events behind number {seq} go to {forward_to}. Ctrl-C ends it.", markup=False)
     count = 0
     try:
         for entry in _events(hub, seq):
-            _forward(entry, forward_to, secret)
+            _forward(entry, forward_to, signs)
             count += 1
     except KeyboardInterrupt:
         out.print(f"{count} events were forwarded.")
@@ -112,10 +113,10 @@ def _events(hub: calls.Hub, seq: int) -> Iterator[Entry]:
             time.sleep(PAUSE)
 
 
-def _forward(entry: Entry, url: str, secret: str) -> None:
+def _forward(entry: Entry, url: str, signs: bytes) -> None:
     body = bytes(entry.event)
     # The number and not the event's id, which may hold a dot.
-    headers = signed(secret, message_id=f"seq_{entry.seq}", moment=int(now().timestamp()), body=body)
+    headers = signed([signs], message_id=f"seq_{entry.seq}", moment=int(now().timestamp()), body=body)
     headers |= {"Content-Type": "application/json", "Clarion-Seq": str(entry.seq), "User-Agent": "Clarion"}
     began = time.monotonic()
     try:

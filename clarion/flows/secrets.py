@@ -11,17 +11,18 @@ from typing import NamedTuple
 
 import structlog
 from django.conf import settings
-from django.db import models, transaction
+from django.db import transaction
 
 from clarion.lib import key_files
 from clarion.lib.secrets import Box, read_keys
-from clarion.models import GatewayAccount
+from clarion.models import GatewayAccount, Subscription
+from clarion.models.sealed import Sealed
 from clarion.models.transactions import again_on_deadlock
 
 log = structlog.get_logger()
 
-# Every model with a column `sealed_settings`.
-SEALED: tuple[type[models.Model], ...] = (GatewayAccount,)
+# Every model that is Sealed.
+SEALED: tuple[type[Sealed], ...] = (GatewayAccount, Subscription)
 # Rows sealed anew in one transaction: some 10 ms of it, so that nobody waits for long.
 BATCH = 100
 # A key is taken away no sooner after the file changed: by then whoever sealed with the key that was the first before has
@@ -100,7 +101,7 @@ def _needing_older(path: Path) -> int:
     return sum(bool(box.opener(text)) for text in texts)
 
 
-def _batches(model: type[models.Model]) -> Iterator[Sequence[Row]]:
+def _batches(model: type[Sealed]) -> Iterator[Sequence[Row]]:
     last = 0
     rows = model._default_manager.order_by("pk").values_list("pk", "sealed_settings")
     while batch := list(rows.filter(pk__gt=last)[:BATCH]):
@@ -108,7 +109,7 @@ def _batches(model: type[models.Model]) -> Iterator[Sequence[Row]]:
         last = batch[-1][0]
 
 
-def _resealing(model: type[models.Model], batch: Sequence[Row]) -> Callable[[], tuple[int, int]]:
+def _resealing(model: type[Sealed], batch: Sequence[Row]) -> Callable[[], tuple[int, int]]:
     def transact() -> tuple[int, int]:
         moved = lost = 0
         # As the file has them now: another rotation may have begun.

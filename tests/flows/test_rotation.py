@@ -12,8 +12,10 @@ from clarion.flows import accounts
 from clarion.flows import secrets as flow
 from clarion.lib.key_files import KeyFile
 from clarion.lib.secrets import read_keys
-from clarion.models import GatewayAccount, Tenant
+from clarion.models import GatewayAccount, Subscription, Tenant
+from clarion.models.sealed import Sealed
 from tests.conftest import Clock
+from tests.factories import make_subscription
 
 pytestmark = pytest.mark.django_db
 
@@ -54,6 +56,36 @@ def test_after_a_rotation_the_new_key_alone_opens_everything(
     assert outcome == (True, GatewayAccount.objects.count(), 0)
     assert all_open(sealed, [new])
     assert GatewayAccount.objects.get(pk=sealed[0].pk).settings == SETTINGS
+
+
+def test_what_subscriptions_are_set_up_with_is_sealed_anew_as_well(
+    path: Path, tenant: Tenant, clock: Clock
+) -> None:
+    GatewayAccount.objects.all().delete()
+    made = [make_subscription(tenant, now=clock(), ref=f"s{n}", timeout=n + 1) for n in range(3)]
+
+    staged = flow.rotate(path, key_only=True)
+    with pytest.raises(flow.StillNeeded, match="3 sealed settings"):
+        flow.drop_old(path, now=clock() + timedelta(hours=1))
+    done = flow.rotate(path)
+    flow.drop_old(path, now=clock() + timedelta(hours=1))
+
+    assert (staged, done) == ((True, 0, 0), (False, 3, 0))
+    assert [Subscription.objects.get(pk=each.pk).settings["timeout"] for each in made] == [1, 2, 3]
+
+
+def test_settings_that_were_copied_to_another_row_do_not_open_there(
+    path: Path, sealed: list[GatewayAccount], tenant: Tenant, clock: Clock
+) -> None:
+    victim, subscription = sealed[0], make_subscription(tenant, now=clock())
+    assert subscription.opens_with(read_keys(path))
+
+    for other in (sealed[1], subscription):
+        other.sealed_settings = victim.sealed_settings
+        assert not other.opens_with(read_keys(path))
+    # Of another kind it is somebody else, too, whatever its number.
+    subscription.uid = victim.uid
+    assert not subscription.opens_with(read_keys(path))
 
 
 def test_a_rotation_that_broke_off_is_finished_without_another_key(
@@ -160,6 +192,7 @@ def test_every_model_that_seals_is_among_those_that_are_sealed_anew() -> None:
     sealing = {each for each in models if any(field.name == "sealed_settings" for field in each._meta.fields)}
 
     assert set(flow.SEALED) == sealing
+    assert all(issubclass(each, Sealed) for each in sealing)
 
 
 def test_no_log_line_holds_a_key_or_a_token(
