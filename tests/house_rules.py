@@ -23,6 +23,8 @@ ASYNC_EDGES = ("clarion/api/bodies.py", "clarion/asgi.py", "clarion/destinations
 ASYNC_EDGES += (
     "clarion/intake/lane.py",
     "clarion/intake/senders.py",
+    "clarion/lib/aws.py",  # calls over lib/http.py
+    "clarion/lib/aws_entries.py",
     "clarion/lib/http.py",
     "clarion/lib/connections.py",
     "clarion/lib/exchanges.py",
@@ -32,6 +34,7 @@ CLOCKS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "ti
 CLOCKS |= {"time.time", "time.time_ns", "time.clock_gettime", "time.localtime", "time.gmtime"}
 NETWORK = {"aiohttp", "ftplib", "http", "requests", "smtplib", "socket", "ssl", "urllib.request"}
 NETWORK |= {"urllib3", "clarion.lib.http", "clarion.lib.connections", "clarion.lib.exchanges"}
+NETWORK |= {"botocore", "clarion.lib.aws", "clarion.lib.aws_entries"}
 EMPTY_WORDS = {"base", "common", "data", "handler", "handlers", "helper", "helpers", "info", "manager"}
 EMPTY_WORDS |= {"managers", "misc", "processor", "processors", "service", "services", "util", "utils"}
 # Spelt so that this line does not find itself.

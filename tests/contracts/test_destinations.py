@@ -1,0 +1,341 @@
+"""The promise every destination keeps, run over all that are registered. Each needs one file in samples/destinations.
+
+A sample holds settings with their secrets and what else nobody may read (`hidden`), settings that are refused, the
+origin and route that are called, an answer that means "accepted" and its receipt, what each status comes to, and for
+one that takes batches an answer that differs from entry to entry, and one that refuses all.
+"""
+
+import asyncio
+import json
+import socket
+import traceback
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from clarion import destinations
+from clarion.destinations import Destination
+from clarion.lib import plugins
+from clarion.lib.http import Answer, HttpClient
+from clarion.lib.plugins import BadPlugin
+from clarion.lib.sending import Gone, InDoubt, Misconfigured, NotSent, Receipt, Refused, SendError, Throttled
+from tests.contracts.parcels import (
+    AT,
+    BODY,
+    SAMPLES,
+    made,
+    outcome_of,
+    outcomes_of,
+    parcel,
+    rerouted,
+    sample_of,
+)
+from tests.sandbox.scripted import Script, answer, hanging, scripted
+
+KINDS = destinations.kinds()
+OF_BATCHES = [kind for kind in KINDS if destinations.find(kind).batch_size > 1]
+OUTCOMES = {each.__name__: each for each in (Gone, InDoubt, Misconfigured, NotSent, Refused, Throttled)}
+OUTCOMES["Receipt"] = Receipt
+
+every_kind = pytest.mark.parametrize("kind", KINDS)
+every_batch = pytest.mark.parametrize("kind", OF_BATCHES)
+
+
+def answering_with(status: int, *headers: str) -> Script:
+    """Return a script that answers with the whole request and the settings, the most indiscreet answer there is."""
+
+    async def play(caller: Any) -> None:
+        request = await caller.request()
+        everything = f"{request.path} {request.headers} {request.body.decode()}"
+        settings = [json.dumps(sample_of(kind)["config"]) for kind in KINDS]
+        await caller.say(answer(status, " ".join([everything, *settings]).encode(), *headers))
+
+    return play
+
+
+def saying(said: Mapping[str, Any]) -> Script:
+    async def play(caller: Any) -> None:
+        while True:
+            await caller.request()
+            await caller.say(answer(said["status"], said["body"].encode()))
+
+    return play
+
+
+async def resetting(caller: Any) -> None:
+    await caller.request()
+    caller.reset()
+
+
+async def garbling(caller: Any) -> None:
+    await caller.request()
+    await caller.say(b"SMTP ready\r\n\r\n")
+
+
+async def never_ending(caller: Any) -> None:
+    await caller.request()
+    await caller.say(b"HTTP/1.1 200 OK\r\n\r\n<")
+    while True:
+        await caller.say(b"a" * 8192)
+
+
+def sent(kind: str, script: Script) -> Receipt | SendError:
+    """Send the sample's parcel to this script: one send is one request."""
+
+    async def run() -> Receipt | SendError:
+        async with scripted(script) as server, rerouted(kind, server.port) as http:
+            outcome = await outcome_of(made(kind, http))
+            assert len(server.requests) == 1
+            return outcome
+
+    return asyncio.run(run())
+
+
+def sent_batch(kind: str, script: Script, parcels: list[Any]) -> Any:
+    async def run() -> Any:
+        async with scripted(script) as server, rerouted(kind, server.port) as http:
+            return await outcomes_of(made(kind, http), parcels)
+
+    return asyncio.run(run())
+
+
+def assert_discreet(kind: str, error: SendError) -> None:
+    shown = (
+        str(error),
+        repr(error),
+        error.detail,
+        error.code,
+        error.excerpt,
+        *traceback.format_exception(error),
+    )
+    for secret in sample_of(kind)["secrets"] + sample_of(kind)["hidden"]:
+        assert not [each for each in shown if secret in each]
+    assert len(error.excerpt.encode()) <= 2048
+
+
+def test_every_sample_belongs_to_a_destination():
+    assert {path.stem for path in SAMPLES.glob("*.json")} == set(KINDS)
+
+
+@every_kind
+def test_an_accepted_answer_becomes_a_receipt(kind):
+    sample = sample_of(kind)
+
+    async def play(caller: Any) -> None:
+        assert (await caller.request()).path == sample["http"]["route"]
+        await caller.say(
+            answer(sample["http"]["accepted"]["status"], sample["http"]["accepted"]["body"].encode())
+        )
+
+    assert sent(kind, play) == Receipt(**sample["receipt"])
+
+
+@every_kind
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 410, 500, 502, 503])
+def test_each_status_comes_to_one_outcome_and_tells_no_secret(kind, status):
+    outcome = sent(kind, answering_with(status))
+
+    assert type(outcome) is OUTCOMES[sample_of(kind)["answers"][str(status)]]
+    if isinstance(outcome, SendError):
+        assert outcome.code == str(status)
+        assert outcome.retry_after is None
+        assert_discreet(kind, outcome)
+
+
+@every_kind
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        pytest.param(answering_with(429, "Retry-After: 30"), Throttled, id="429"),
+        pytest.param(answering_with(503, "Retry-After: 30"), Throttled, id="503 with Retry-After"),
+        pytest.param(hanging, InDoubt, id="read timeout"),
+        pytest.param(resetting, InDoubt, id="reset"),
+        pytest.param(garbling, InDoubt, id="no HTTP"),
+    ],
+)
+def test_whatever_else_happens_is_exactly_one_error(kind, script, expected):
+    error = sent(kind, script)
+
+    assert type(error) is expected
+    assert error.retry_after == (30 if expected is Throttled else None)
+    assert_discreet(kind, error)
+
+
+@every_kind
+def test_an_endless_answer_is_read_to_its_limit_only(kind):
+    assert type(sent(kind, never_ending)) is OUTCOMES[sample_of(kind)["answers"]["200"]]
+
+
+@every_kind
+def test_a_refused_connection_is_not_sent(kind):
+    async def run(port: int) -> Receipt | SendError:
+        async with rerouted(kind, port) as http:
+            return await outcome_of(made(kind, http))
+
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        error = asyncio.run(run(unused.getsockname()[1]))
+
+    assert type(error) is NotSent
+    assert_discreet(kind, error)
+
+
+@every_kind
+def test_a_time_limit_before_the_request_was_written_is_not_sent(kind):
+    async def silent(caller: Any) -> None:
+        await caller.silence()  # where a TLS handshake is due
+
+    class Encrypted(type(rerouted(kind, 1))):  # type: ignore[misc]
+        async def post(self, url: str, *args: Any, **named: Any) -> Answer:
+            self._to = self._to.replace("http:", "https:")
+            return await super().post(url, *args, **named)
+
+    async def run() -> Receipt | SendError:
+        async with (
+            scripted(silent) as server,
+            Encrypted(sample_of(kind)["http"]["origin"], server.port) as http,
+        ):
+            return await outcome_of(made(kind, http))
+
+    error = asyncio.run(run())
+
+    assert (type(error), error.code) == (NotSent, "timeout")
+    assert_discreet(kind, error)
+
+
+@every_batch
+def test_each_of_a_batch_has_its_own_outcome_in_the_order_given(kind):
+    parcels = [parcel(number) for number in range(7)]
+
+    outcomes = sent_batch(kind, saying(sample_of(kind)["batch"]["answer"]), parcels)
+
+    # 0 and 3 were taken, 6 is not spoken of.
+    assert [type(each) for each in outcomes] == [
+        Receipt,
+        Refused,
+        InDoubt,
+        Receipt,
+        Throttled,
+        Misconfigured,
+        InDoubt,
+    ]
+    assert (outcomes[0].provider_id, outcomes[3].provider_id) == ("p-1", "p-4")
+
+
+@every_batch
+def test_a_batch_that_is_refused_as_a_whole_says_so_once(kind):
+    error = sent_batch(kind, saying(sample_of(kind)["batch"]["refused"]), [parcel(1), parcel(2)])
+
+    assert (type(error), error.code) == (Refused, "BatchRequestTooLong")
+
+
+@every_batch
+@pytest.mark.parametrize(
+    ("script", "expected"), [(answering_with(401), Misconfigured), (hanging, InDoubt), (garbling, InDoubt)]
+)
+def test_what_happens_to_a_whole_batch_is_one_error(kind, script, expected):
+    error = sent_batch(kind, script, [parcel(1), parcel(2)])
+
+    assert type(error) is expected
+    assert_discreet(kind, error)
+
+
+@every_kind
+def test_no_secret_shows_in_what_is_printed(kind):
+    sample = sample_of(kind)
+    destination = made(kind, HttpClient())
+
+    for secret in sample["secrets"]:
+        assert secret in json.dumps(sample["config"]), "the sample's secret is not in its config"
+        assert secret not in repr(destination)
+        assert (
+            secret
+            not in f"{destination.config!r} {destination.config} {destination.config.model_dump_json()}"
+        )
+    for hidden in sample["hidden"]:
+        assert hidden not in f"{destination!r} {destination.config!r} {destination.config}"
+
+
+@every_kind
+def test_settings_that_cannot_work_are_refused_by_their_name_without_repeating_secrets(kind):
+    sample = sample_of(kind)
+    for name, values in [*sample["wrong"].items(), ("not_a_setting", [1])]:
+        for value in values:
+            with pytest.raises(ValidationError) as caught:
+                destinations.find(kind).Config.model_validate({**sample["config"], name: value})
+
+            assert {error["loc"][0] for error in caught.value.errors()} == {name}, (name, value)
+            assert not [secret for secret in sample["secrets"] if secret in str(caught.value)]
+
+
+@every_kind
+def test_its_settings_describe_themselves(kind):
+    schema = destinations.find(kind).Config.model_json_schema()
+
+    assert all("description" in each for each in schema["properties"].values())
+    assert set(sample_of(kind)["config"]) <= set(schema["properties"])
+
+
+@every_kind
+def test_what_is_completed_is_what_can_be_kept(kind):
+    config = sample_of(kind)["config"]
+    completed = destinations.find(kind).completed(config, None, AT)
+
+    assert json.loads(json.dumps(completed)) == completed
+    destinations.find(kind).Config.model_validate(completed)
+    # Sent again as they were given back, they stay as they are.
+    assert destinations.find(kind).completed(completed, completed, AT) == completed
+
+
+@every_kind
+def test_the_sample_has_nothing_odd_about_it(kind):
+    assert made(kind, HttpClient()).config.oddities() == []
+
+
+def test_neither_body_nor_attributes_show_in_a_printed_parcel():
+    printed = repr(parcel())
+
+    assert BODY not in printed
+    assert "e-1" not in printed
+
+
+@pytest.mark.parametrize(
+    ("members", "wrong"),
+    [
+        ({"kind": "Not Snake"}, "lower_snake_case"),
+        ({"kind": "pigeon", "batch_size": 0}, "at least one"),
+        ({"kind": "pigeon", "Config": BaseModel}, "does not extend"),
+    ],
+)
+def test_a_destination_that_breaks_the_rules_cannot_even_be_written(members, wrong):
+    with pytest.raises(BadPlugin, match=wrong):
+        type("Pigeon", (Destination,), members)
+
+
+def test_an_unknown_kind_names_the_known_ones():
+    with pytest.raises(destinations.UnknownKind, match=r"'pigeon'; known: .*sns, sqs, webhook"):
+        destinations.find("pigeon")
+
+
+def test_one_file_in_another_package_is_a_destination(tmp_path, monkeypatch):
+    (tmp_path / "pigeons_of_another_package.py").write_text(
+        "from clarion.destinations import Destination, Parcel\n"
+        "from clarion.lib.sending import Receipt\n"
+        "class Pigeon(Destination):\n"
+        "    kind = 'pigeon'\n"
+        "    async def send(self, parcel: Parcel) -> Receipt:\n"
+        "        return Receipt(provider_id=parcel.id)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    entry = EntryPoint("pigeon", "pigeons_of_another_package:Pigeon", "clarion.destinations")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [entry] if group == entry.group else [])
+    destinations._registry.cache_clear()
+    try:
+        found = destinations.find("pigeon")
+        assert asyncio.run(found(found.Config(), HttpClient()).send(parcel(9))) == Receipt("dlv_9")
+        assert set(destinations.kinds()) == {*KINDS, "pigeon"}
+    finally:
+        destinations._registry.cache_clear()
