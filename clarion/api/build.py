@@ -16,6 +16,7 @@ from clarion.api import (
     messages,
     previews,
     problems,
+    subscriptions,
     test_sends,
     timelines,
 )
@@ -48,6 +49,7 @@ def build() -> NinjaAPI:
         events,
         timelines,
         consents,
+        subscriptions,
     ):
         api.add_router("", resource.router)
     return api

@@ -88,8 +88,8 @@ CATALOGUE = {
     ),
     "id_taken": Meaning(
         (409,),
-        "Another event of the tenant has this id.",
-        "Events do not change: send a new one under a new id.",
+        "Another event, or another subscription, of the tenant has this id.",
+        "Events do not change: send a new one under a new id. A subscription is replaced by PUT.",
     ),
     "idempotency_key_reused": Meaning(
         (422,), "The key was used for a request with another body or query.", "Take a new key."
@@ -122,6 +122,11 @@ CATALOGUE = {
         "A test key asked to change a mailing that reaches people.",
         "Use a live key, or a mailing that was made with a test key.",
     ),
+    "live_subscription": Meaning(
+        (403,),
+        "A test key asked to touch a subscription that was made with a live key.",
+        "Use a live key, or a subscription that was made with a test key.",
+    ),
     "log_pruned": Meaning(
         (410,),
         "The log no longer goes back to this number.",
@@ -135,6 +140,11 @@ CATALOGUE = {
     "method_not_served": Meaning((405,), "The path has no such method.", "Use one of those in Allow."),
     "no_room": Meaning(
         (507,), "The server has no room to keep the file.", "Try later. Operators: is the disk full?"
+    ),
+    "no_secret": Meaning(
+        (409,),
+        "The subscription's destination has no secret that is made here.",
+        "Send the new credentials with PUT.",
     ),
     "not_a_table": Meaning(
         (415,),
@@ -163,6 +173,11 @@ CATALOGUE = {
     "refused": Meaning((400,), "The request cannot be read.", "`detail` says what was expected."),
     "scope_missing": Meaning(
         (403,), "The key is good and may not do this.", "Use a key with the scope that `detail` names."
+    ),
+    "subscription_inactive": Meaning(
+        (409,),
+        "The subscription was deactivated, or Clarion ended it.",
+        "PUT it with `active` true, then ask again.",
     ),
     "too_deep": Meaning((400,), "The JSON is nested too deeply.", "Flatten it."),
     "too_much_at_once": Meaning(
