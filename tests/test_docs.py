@@ -18,11 +18,12 @@ from django.db import models
 
 import clarion.models
 from clarion.gateways import MessageContent
-from clarion.lib.sending import Receipt
+from clarion.lib.sending import Receipt, SendError
+from tests.contracts.parcels import outcome_of
 from tests.contracts.test_gateways import Rerouted
 from tests.drawings import DOCS, DRAWINGS, redrawn
 from tests.hub import PATIENCE, running_hub, wait_until
-from tests.sandbox.scripted import answer, scripted
+from tests.sandbox.scripted import answer, answering, scripted
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
@@ -34,6 +35,7 @@ NAMED = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.(?:py|toml|json|sh))(?::([\w.]+))?`"
 FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 # Files that a page tells the reader to make.
 NOT_THERE = {"clarion/gateways/heron.py", "tests/samples/gateways/heron.json"}
+NOT_THERE |= {"clarion/destinations/osprey.py", "tests/samples/destinations/osprey.json"}
 
 
 @every_page
@@ -150,6 +152,28 @@ def test_the_gateway_of_the_page_works_as_its_sample_says(tmp_path):
             return await gateway(gateway.Config(**sample["config"]), http).send(message)
 
     assert asyncio.run(send()) == Receipt(**sample["receipt"])
+
+
+def test_the_destination_of_the_page_works_as_its_sample_says(tmp_path):
+    page = (DOCS / "adding-a-destination.md").read_text()
+    (tmp_path / "osprey.py").write_text(fenced(page, "python"))
+    sample = json.loads(fenced(page, "json"))
+    destination = runpy.run_path(str(tmp_path / "osprey.py"))["Osprey"]
+    accepted = sample["http"]["accepted"]
+
+    async def send(raw: bytes) -> Receipt | SendError:
+        async with (
+            scripted(answering(raw)) as server,
+            Rerouted(sample["http"]["origin"], server.port) as http,
+        ):
+            outcome = await outcome_of(destination(destination.Config(**sample["config"]), http))
+            assert [request.path for request in server.requests] == [sample["http"]["route"]]
+            return outcome
+
+    taken = asyncio.run(send(answer(accepted["status"], accepted["body"].encode())))
+    assert taken == Receipt(**sample["receipt"])
+    for status, expected in sample["answers"].items():
+        assert type(asyncio.run(send(answer(int(status), b"what nobody promised")))).__name__ == expected
 
 
 @pytest.mark.slow

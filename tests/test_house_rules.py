@@ -220,7 +220,7 @@ PLANTS = [
         "clarion.databases is not allowed to import clarion.settings",
     ),
     (
-        "Nobody names a concrete gateway",
+        "Nobody names a concrete gateway or destination",
         "flows/pruning.py",
         "import clarion.gateways.log",
         "clarion.gateways.log",
@@ -230,6 +230,18 @@ PLANTS = [
         "gateways/log.py",
         "import clarion.gateways.probe",
         "clarion.gateways.log is not allowed to import clarion.gateways.probe",
+    ),
+    (
+        "Nobody names a concrete gateway or destination",
+        "flows/pruning.py",
+        "import clarion.destinations.sqs",
+        "clarion.destinations.sqs",
+    ),
+    (
+        "Destinations do not know each other",
+        "destinations/sqs.py",
+        "import clarion.destinations.sns",
+        "clarion.destinations.sqs is not allowed to import clarion.destinations.sns",
     ),
     ("One HTTP client", "lib/times.py", "import requests", "clarion is not allowed to import requests"),
     ("No cycles, at any depth", "flows/doubts.py", "import clarion.flows.traces", "in clarion.flows."),

@@ -16,6 +16,7 @@ from clarion.destinations import Destination, Parcel
 from clarion.lib.fields import WholeUrl
 from clarion.lib.http import OWN_HEADERS, Answer, HttpClient
 from clarion.lib.sending import Gone, InDoubt, Misconfigured, NotSent, Receipt, Refused, SendError, Throttled
+from clarion.lib.times import wire_time
 from clarion.lib.validators import after
 
 PREFIX = "whsec_"
@@ -125,7 +126,7 @@ class Webhook(Destination):
             kept["secret"] = before.get("secret") or _made()
         old = [each for each in before.get("oldSecrets", ()) if datetime.fromisoformat(each["until"]) > now]
         if before.get("secret"):
-            old.insert(0, {"secret": before["secret"], "until": (now + ROTATION).isoformat()})
+            old.insert(0, {"secret": before["secret"], "until": wire_time(now + ROTATION)})
         signing = {kept["secret"]} if isinstance(kept["secret"], str) else set()
         former = []
         for each in old:
