@@ -27,6 +27,11 @@ CATALOGUE = {
     "already_over": Meaning(
         (409,), "The mailing or the import has ended or was cancelled.", "Make a new one."
     ),
+    "already_sent": Meaning(
+        (409,),
+        "The receiver took this delivery.",
+        "To send its event once more, ask for a replay of its number: `detail` says how.",
+    ),
     "already_started": Meaning(
         (409,),
         "The mailing has started; what it is cannot change any more.",
@@ -64,12 +69,20 @@ CATALOGUE = {
         "The database is away or busy; nothing was stored.",
         "Repeat after Retry-After, a POST under an Idempotency-Key. Operators: is the server up?",
     ),
+    "delivery_open": Meaning(
+        (409,), "The delivery is on its way.", "Wait: `due` says when it is tried next."
+    ),
     "empty_audience": Meaning(
         (409,),
         "No client was named to show the mailing for, and it is for nobody.",
         "Name a client, or widen the mailing's filters.",
     ),
     "empty_file": Meaning((400,), "There is nothing in the file.", "Send the file itself as the body."),
+    "event_gone": Meaning(
+        (409,),
+        "The log no longer has the event of this delivery.",
+        "Nothing can send it any more; `clarion tenants keep` says for how long events are kept.",
+    ),
     "external_id_taken": Meaning(
         (409,),
         "Another client of the tenant has this external_id.",
