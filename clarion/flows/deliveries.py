@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import structlog
 from django.db import transaction
+from django.db.models import F
 
 from clarion.flows.forwarding import LONGEST, hold_lanes
 from clarion.flows.subscriptions import check_is_active
@@ -145,6 +146,9 @@ def put_back(subscription: Subscription, ids: Sequence[int], *, priority: int, n
         lines |= {place} if place is not None else set()
     move(Delivery, moves, now)
     if lines:
+        # Whoever was let go and has not gone yet steps back: what goes again was told before it.
+        in_line = rows.filter(order_key__in=sorted(lines), state=State.WAITING, reason=Reason.IN_LINE)
+        in_line.filter(due_at__lt=F("deadline_at")).update(due_at=F("deadline_at"))
         rows.let_go(lines, now)
     return len(moves)
 
