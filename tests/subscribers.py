@@ -44,8 +44,10 @@ def make_subscription(
     draft = Draft(
         ref=ref,
         ref_is_number=False,
-        destination=Chosen("webhook", "webhook", {"url": URL}),
-        **{"entity_type": "ORDER", "creates": True, "changes": True, "deletes": True, **fields},
+        **{
+            **{"entity_type": "ORDER", "creates": True, "changes": True, "deletes": True},
+            **{"destination": Chosen("webhook", "webhook", {"url": URL}), **fields},
+        },
     )
     return subscriptions.create(tenant, draft, is_test=is_test, now=now).subscription
 
