@@ -17,7 +17,17 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connection
 
-from clarion.flows import deadlines, exports, forwarding, imports, mailings, pruning, readers, retention
+from clarion.flows import (
+    deadlines,
+    exports,
+    forwarding,
+    imports,
+    mailings,
+    pruning,
+    readers,
+    redeliveries,
+    retention,
+)
 from clarion.lib import parent
 from clarion.lib.logs import code_of, mistake
 from clarion.models import Worker
@@ -42,6 +52,7 @@ FLOWS = (
     exports.run_due,
     readers.run_due,
     forwarding.sweep_due,
+    redeliveries.run_due,
 )
 # What need not be looked at fifty times a second, and how often it is, s.
 HOUSEKEEPING_EVERY = 5.0
