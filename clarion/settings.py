@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     in_flight: int = Field(
         256,
         ge=1,
-        description="Sends under way at once in one worker, of messages and of deliveries each; what one crash leaves in doubt.",
+        description="Sends under way at once in a worker, of messages and of deliveries each; a crash leaves them in doubt.",
     )
     lease_seconds: float = Field(
         60.0,
