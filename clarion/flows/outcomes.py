@@ -48,7 +48,7 @@ def tell_of_mailing(mailing: Mailing, now: datetime) -> None:
     facts = {status.lower(): str(count) for status, count in counts.items() if count}
     outcome = Outcome(
         kind="MAILING_FINISHED",
-        event_id=f"mailing-{mailing.pk}-finished",
+        event_id=f"clarion-mailing-{mailing.pk}-finished",
         entity_name="MAILING",
         entity_id=str(mailing.pk),
         customer_ref=None,
@@ -66,12 +66,14 @@ def _engaged(kind: str, row: Engagement, told: MailEvent, mail: Mail) -> Outcome
         **({"link": row.link} if row.link else {}),
     }
     # By the number of what told of it: read again, it tells the same.
-    return Outcome(kind, f"engagement-{row.seq}", "MESSAGE", str(mail.id), told.ref, mail.is_test, facts)
+    return Outcome(
+        kind, f"clarion-engagement-{row.seq}", "MESSAGE", str(mail.id), told.ref, mail.is_test, facts
+    )
 
 
 def _unsubscribed(consent: Consent, told: MailEvent) -> Outcome:
     facts = {"channel": consent.channel, "class": consent.message_class, "source": consent.source}
     if consent.message_id is not None:
         facts["message_id"] = str(consent.message_id)
-    event_id = f"unsubscribed-{consent.seq}"
+    event_id = f"clarion-unsubscribed-{consent.seq}"
     return Outcome("CUSTOMER_UNSUBSCRIBED", event_id, "CUSTOMER", told.ref, told.ref, told.is_test, facts)

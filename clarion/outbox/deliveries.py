@@ -18,6 +18,7 @@ from clarion.models import Delivery, Event, State, Subscription
 from clarion.models.bulk import read_rows
 from clarion.models.events import Logged
 from clarion.models.outgoing import Held, Reason
+from clarion.models.subscriptions import Subscriptions
 from clarion.outbox import bodies
 from clarion.outbox.gate import is_too_late
 from clarion.outbox.landing import Departure, Landing
@@ -52,20 +53,17 @@ class Deliveries(Traffic):
     model = Delivery
     due = DeliveryDue
 
-    def __init__(self) -> None:
-        # As they were read last, which is a second ago at most.
-        self._known: dict[int, Subscription] = {}
-
     def accounts(self, root_ids: Collection[int]) -> Mapping[int, Subscription]:
         found = Subscription.objects.filter(lane__in=root_ids).select_related("tenant")
-        self._known = {subscription.pk: subscription for subscription in found}
-        return {subscription.lane_id: subscription for subscription in self._known.values()}
+        return {subscription.lane_id: subscription for subscription in found}
 
     def policy(self, account: Subscription) -> str:
         """Systems tell what they have by its id, so it goes again."""
         return "resend"
 
-    def ask(self, rows: Sequence[DeliveryDue], *, now: datetime) -> list[Verdict]:
+    def ask(
+        self, rows: Sequence[DeliveryDue], accounts: Mapping[int, Any], *, now: datetime
+    ) -> list[Verdict]:
         if not rows:
             return []
         owners = {row.held.owner_id for row in rows}
@@ -73,9 +71,7 @@ class Deliveries(Traffic):
         active = {pk for pk, is_active in read_rows(Subscription, ("id", "is_active"), owners) if is_active}
         contents = _Contents(_events(rows), now)
         return [
-            _verdict(
-                row, self._known[row.held.owner_id], contents, now, is_active=row.held.owner_id in active
-            )
+            _verdict(row, accounts[row.lane_id], contents, now, is_active=row.held.owner_id in active)
             for row in rows
         ]
 
@@ -117,8 +113,12 @@ class Deliveries(Traffic):
         }
         failing = {pk: since.failing_since for pk, since in wrong.items() if pk not in right}
         _note(mended, {pk for pk, since in failing.items() if since is None}, now)
-        _end(gone, GONE, now)
-        _end({pk for pk, since in failing.items() if since and now - since > FAILING_LONGEST}, FAILING, now)
+        rows = Subscription.objects.filter(is_active=True)
+        _end(rows.filter(pk__in=gone), GONE, now)
+        # Looked at again in their rows: since they were read somebody may have got through.
+        too_long = now - FAILING_LONGEST
+        tired = {pk for pk, since in failing.items() if since and since < too_long}
+        _end(rows.filter(pk__in=tired, failing_since__lt=too_long), FAILING, now)
 
     def client(self, slots: int) -> HttpClient:
         """Guarded: subscribers say where they are, and some of them mean us."""
@@ -237,12 +237,9 @@ def _note(mended: Collection[int], failing: Collection[int], now: datetime) -> N
         Subscription.objects.filter(pk__in=failing, failing_since=None).update(failing_since=now)
 
 
-def _end(ids: Collection[int], because: str, now: datetime) -> None:
+def _end(rows: Subscriptions, because: str, now: datetime) -> None:
     """End these subscriptions; what waits is cancelled, and the tenant told, by `flows/forwarding.sweep_due`."""
-    if not ids:
-        return
-    rows = Subscription.objects.filter(pk__in=ids, is_active=True).select_for_update().order_by("pk")
-    for subscription in rows:
+    for subscription in rows.select_for_update().order_by("pk"):
         subscription.end(now, because=because)
         subscription.save(update_fields=["is_active", "disabled_because", "sweep_cursor", "changed_at"])
         log.error("subscription_disabled", subscription=subscription.ref, because=because)

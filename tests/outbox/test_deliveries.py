@@ -187,6 +187,22 @@ def test_settings_that_do_not_open_are_our_fault_and_use_up_no_try(
     assert Delivery.objects.of(tenant).get().counted_tries == 0
 
 
+def test_one_whose_settings_do_not_open_stands_in_nobodys_way(
+    tenant: Tenant, clock: Clock, receiver: Receiver, forwarder: Outbox
+) -> None:
+    broken, sound = (subscribe(tenant, receiver.url, clock()) for _ in range(2))
+    Subscription.objects.of(tenant).filter(pk=broken.pk).update(sealed_settings="changed")
+    for number in range(4):
+        happen(tenant, clock(), order(number))
+        forward(clock)
+        forwarder.cycle(now=clock())
+
+    settle(forwarder, clock)
+
+    assert standing(sound) == [ACCEPTED] * 4
+    assert {state for state, _ in standing(broken)} == {State.WAITING}
+
+
 def test_addresses_that_strangers_must_not_reach_are_refused(
     tenant: Tenant, clock: Clock, receiver: Receiver, open_forwarder: Callable[..., Outbox]
 ) -> None:
