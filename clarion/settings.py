@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     in_flight: int = Field(
         256,
         ge=1,
-        description="Sends under way at once in one worker; the most that one crash leaves in doubt.",
+        description="Sends under way at once in a worker, of messages and of deliveries each; a crash leaves them in doubt.",
     )
     lease_seconds: float = Field(
         60.0,
@@ -116,6 +116,10 @@ class Settings(BaseSettings):
         ge=0,
         le=MOST_DAYS,
         description="Days the messages of a mailing are kept after its end; their counts always are. 0: for ever.",
+    )
+    # As long as the services that only deliver keep theirs (Svix); the events themselves stay for longer.
+    keep_deliveries_days: int = Field(
+        90, ge=0, le=MOST_DAYS, description="Days a delivery is kept after it ended; 0: for ever."
     )
     # What a provider answered is asked for while somebody still complains; a quarter's books are closed by then.
     keep_attempts_days: int = Field(

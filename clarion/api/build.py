@@ -8,6 +8,7 @@ from clarion.api import (
     catalogue,
     consents,
     customers,
+    deliveries,
     events,
     exports,
     health,
@@ -16,6 +17,9 @@ from clarion.api import (
     messages,
     previews,
     problems,
+    redeliveries,
+    subscription_calls,
+    subscriptions,
     test_sends,
     timelines,
 )
@@ -48,6 +52,11 @@ def build() -> NinjaAPI:
         events,
         timelines,
         consents,
+        # The last one takes any path for an id that none before it takes for more.
+        subscription_calls,
+        deliveries,
+        redeliveries,
+        subscriptions,
     ):
         api.add_router("", resource.router)
     return api

@@ -27,6 +27,11 @@ CATALOGUE = {
     "already_over": Meaning(
         (409,), "The mailing or the import has ended or was cancelled.", "Make a new one."
     ),
+    "already_sent": Meaning(
+        (409,),
+        "The receiver took this delivery.",
+        "To send its event once more, ask for a replay of its number: `detail` says how.",
+    ),
     "already_started": Meaning(
         (409,),
         "The mailing has started; what it is cannot change any more.",
@@ -64,12 +69,20 @@ CATALOGUE = {
         "The database is away or busy; nothing was stored.",
         "Repeat after Retry-After, a POST under an Idempotency-Key. Operators: is the server up?",
     ),
+    "delivery_open": Meaning(
+        (409,), "The delivery is on its way.", "Wait: `due` says when it is tried next."
+    ),
     "empty_audience": Meaning(
         (409,),
         "No client was named to show the mailing for, and it is for nobody.",
         "Name a client, or widen the mailing's filters.",
     ),
     "empty_file": Meaning((400,), "There is nothing in the file.", "Send the file itself as the body."),
+    "event_gone": Meaning(
+        (409,),
+        "The log no longer has the event of this delivery.",
+        "Nothing can send it any more; `clarion tenants keep` says for how long events are kept.",
+    ),
     "external_id_taken": Meaning(
         (409,),
         "Another client of the tenant has this external_id.",
@@ -88,8 +101,8 @@ CATALOGUE = {
     ),
     "id_taken": Meaning(
         (409,),
-        "Another event of the tenant has this id.",
-        "Events do not change: send a new one under a new id.",
+        "Another event, or another subscription, of the tenant has this id.",
+        "Events do not change: send a new one under a new id. A subscription is replaced by PUT.",
     ),
     "idempotency_key_reused": Meaning(
         (422,), "The key was used for a request with another body or query.", "Take a new key."
@@ -122,6 +135,11 @@ CATALOGUE = {
         "A test key asked to change a mailing that reaches people.",
         "Use a live key, or a mailing that was made with a test key.",
     ),
+    "live_subscription": Meaning(
+        (403,),
+        "A test key asked to touch a subscription that was made with a live key.",
+        "Use a live key, or a subscription that was made with a test key.",
+    ),
     "log_pruned": Meaning(
         (410,),
         "The log no longer goes back to this number.",
@@ -135,6 +153,11 @@ CATALOGUE = {
     "method_not_served": Meaning((405,), "The path has no such method.", "Use one of those in Allow."),
     "no_room": Meaning(
         (507,), "The server has no room to keep the file.", "Try later. Operators: is the disk full?"
+    ),
+    "no_secret": Meaning(
+        (409,),
+        "The subscription's destination has no secret that is made here.",
+        "Send the new credentials with PUT.",
     ),
     "not_a_table": Meaning(
         (415,),
@@ -163,6 +186,11 @@ CATALOGUE = {
     "refused": Meaning((400,), "The request cannot be read.", "`detail` says what was expected."),
     "scope_missing": Meaning(
         (403,), "The key is good and may not do this.", "Use a key with the scope that `detail` names."
+    ),
+    "subscription_inactive": Meaning(
+        (409,),
+        "The subscription was deactivated, or Clarion ended it.",
+        "PUT it with `active` true, then ask again.",
     ),
     "too_deep": Meaning((400,), "The JSON is nested too deeply.", "Flatten it."),
     "too_much_at_once": Meaning(

@@ -71,7 +71,8 @@ class IdempotencyKeys:
                 return response
             record.status = response.status_code
             record.headers = {name: response[name] for name in _KEPT_HEADERS if name in response}
-            record.body = getattr(response, "content", b"")
+            # What was said once, and is not to be said again, is left out.
+            record.body = getattr(response, "kept_content", getattr(response, "content", b""))
             record.save()
             return response
 

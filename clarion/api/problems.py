@@ -13,7 +13,20 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
 from clarion.api.auth import ScopeMissing
-from clarion.flows import callers, drafts, events, imports, mailings, test_sends, uploads
+from clarion.flows import (
+    callers,
+    deliveries,
+    drafts,
+    events,
+    imports,
+    mailings,
+    redeliveries,
+    subscriptions,
+    test_sends,
+    uploads,
+)
+from clarion.flows.destination_settings import BadDestination
+from clarion.flows.event_forms import BadEvent
 from clarion.lib.filters import BadFilter
 from clarion.lib.guesses import NoTable
 from clarion.lib.logs import code_of, mistake
@@ -30,6 +43,13 @@ REFUSALS: dict[type[Exception], tuple[int, str]] = {
     mailings.AlreadyStarted: (409, "already_started"),
     mailings.AlreadyOver: (409, "already_over"),
     mailings.LiveMailing: (403, "live_mailing"),
+    subscriptions.LiveSubscription: (403, "live_subscription"),
+    subscriptions.IdTaken: (409, "id_taken"),
+    subscriptions.Inactive: (409, "subscription_inactive"),
+    subscriptions.NoSecret: (409, "no_secret"),
+    deliveries.StillOpen: (409, "delivery_open"),
+    deliveries.AlreadySent: (409, "already_sent"),
+    deliveries.EventGone: (409, "event_gone"),
     imports.AlreadyOver: (409, "already_over"),
     uploads.EmptyFile: (400, "empty_file"),
     NoTable: (415, "not_a_table"),
@@ -94,6 +114,9 @@ def install(api: NinjaAPI) -> None:
         ValidationError: _invalid,
         Unreadable: _unreadable,
         events.Pruned: _pruned,
+        BadDestination: lambda r, e: _wrong_members(r, e.errors, "destination"),
+        BadEvent: lambda r, e: _wrong_members(r, e.errors),
+        redeliveries.BadSpan: lambda r, e: _wrong_members(r, [{"loc": [e.member], "msg": str(e)}]),
         Http404: not_found,
         HttpError: _refused_by_ninja,
         RequestDataTooBig: lambda r, e: problem_response(r, 413, "body_too_long", "The body is too long."),
@@ -150,6 +173,12 @@ def _unreadable(request: HttpRequest, error: Unreadable) -> HttpResponse:
     sentence = str(error)
     errors: list[FieldError] = [{"loc": [error.member], "msg": sentence}] if error.member else []
     return problem_response(request, error.status, error.code, sentence, errors)
+
+
+def _wrong_members(request: HttpRequest, found: Sequence[FieldError], *above: str) -> HttpResponse:
+    errors: list[FieldError] = [{"loc": [*above, *each["loc"]], "msg": each["msg"]} for each in found]
+    named = ", ".join(sorted({".".join(map(str, each["loc"])) or "body" for each in errors}))
+    return problem_response(request, 400, INVALID, f"Wrong or missing: {named}.", errors)
 
 
 def _pruned(request: HttpRequest, error: events.Pruned) -> HttpResponse:

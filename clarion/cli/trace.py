@@ -9,18 +9,23 @@ from clarion.cli.output import NOT_FOUND, out, stop
 from clarion.flows import traces
 from clarion.lib.times import wire_time
 
-KINDS = {"message": traces.of_message, "mailing": traces.of_mailing, "customer": traces.of_customer}
+KINDS = {
+    "message": traces.of_message,
+    "delivery": traces.of_delivery,
+    "mailing": traces.of_mailing,
+    "customer": traces.of_customer,
+}
 
 
 def trace(
-    thing: Annotated[str, typer.Argument(help="A message's id, or mailing:7, customer:12.")],
+    thing: Annotated[str, typer.Argument(help="A message's id, or delivery:3, mailing:7, customer:12.")],
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Show everything that is known of a message, a mailing or a customer, in order."""
+    """Show everything that is known of a message, a delivery, a mailing or a customer, in order."""
     kind, _, number = thing.rpartition(":")
     look = KINDS.get(kind or "message")
     if look is None or not (number.isascii() and number.isdigit() and len(number) < 19):
-        stop(2, "Say a message's id (12), or mailing:7, or customer:12.")
+        stop(2, "Say a message's id (12), or delivery:3, mailing:7, customer:12.")
     try:
         moments = look(int(number))
     except traces.NothingFound as error:

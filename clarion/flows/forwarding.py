@@ -46,6 +46,11 @@ def apply(tenant: Tenant, events: Sequence[Logged], now: datetime) -> None:
     make(tenant, [(interest, told.event) for told in heard for interest in wanted.by(told)], now)
 
 
+def is_wanted(tenant: Tenant) -> bool:
+    """Whether anybody is subscribed to anything."""
+    return Subscription.objects.of(tenant).active().exists()
+
+
 def make(
     tenant: Tenant,
     pairs: Collection[tuple[Interest, Logged]],
@@ -144,7 +149,7 @@ def _sweep_again(subscription: Subscription, now: datetime) -> int:
 def _tell(subscription: Subscription, now: datetime) -> None:
     outcome = Outcome(
         kind="SUBSCRIPTION_DISABLED",
-        event_id=f"subscription-{subscription.uid.hex}-{now.timestamp():.0f}",
+        event_id=f"clarion-subscription-{subscription.uid.hex}-{now.timestamp():.0f}",
         entity_name="SUBSCRIPTION",
         entity_id=subscription.ref,
         customer_ref=None,

@@ -54,12 +54,14 @@ class Reader:
     - to bear an event late, and again: parked ones are given to it once more when others behind them have been, and
       a reader that is rewound is given everything again. What holds is told by `seq`, not by what came last.
 
-    `kinds` are the event types that it is given; None: all.
+    `kinds` are the event types that it is given; None: all. Where `is_wanted` says of a tenant that nobody asks for
+    anything, it is done with the log without having read it.
     """
 
     name: str
     apply: Apply
     kinds: frozenset[str] | None = None
+    is_wanted: Callable[[Tenant], bool] = lambda tenant: True
 
 
 class Slice(NamedTuple):
@@ -147,6 +149,9 @@ def _next_slice(reader: Reader, tenant: Tenant, place: ReaderPosition) -> Slice 
     head = EventHead.objects.of(tenant).values_list("seq", flat=True).first() or 0
     if head <= place.seq:
         return None
+    # After the head: who comes in between asks for what comes behind it.
+    if not reader.is_wanted(tenant):
+        return Slice([], head, head)
     rows = Event.objects.of(tenant).filter(seq__gt=place.seq).order_by("seq")
     until = head
     if reader.kinds is not None:

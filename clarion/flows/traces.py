@@ -1,12 +1,14 @@
-"""The whole life of one message, mailing or customer as one list of moments. The first tool of every support case."""
+"""The whole life of one message, delivery, mailing or customer, as one list of moments: the first tool of a support case."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from clarion.flows.doubts import SETTLED
-from clarion.models import Customer, Engagement, Mailing, Message
+from clarion.models import Customer, Delivery, DeliveryAttempt, Engagement, Event, Mailing, Message
+from clarion.models.attempts import Try
 from clarion.models.engagements import Kind
-from clarion.models.outgoing import STATUS
+from clarion.models.outgoing import STATUS, Outgoing
 
 # A trace names so many of what there may be thousands of: a customer's messages, what became of a message.
 NAMED = 20
@@ -38,21 +40,53 @@ def of_message(message_id: int) -> list[Moment]:
         Moment(mailing.created_at, f"mailing {mailing.pk} created ({mailing.name or 'no name'})"),
         Moment(message.created_at, f"message {message.pk} made for customer {message.customer_id}"),
     ]
-    for attempt in message.attempts.order_by("ended_at", "pk"):
-        late = ", too late to count" if attempt.is_late else ""
-        by = "an operator" if attempt.outcome == SETTLED else f"worker {attempt.worker_id}"
-        sentence = f"try {attempt.number} by {by}: {attempt.outcome} {attempt.code}".rstrip()
-        moments.append(Moment(attempt.ended_at, f"{sentence}{late}. {attempt.detail}".rstrip(), 1))
-    if message.sending_at is not None:
-        sentence = f"try {message.tries} began, worker {message.worker_id}"
-        moments.append(Moment(message.sending_at, sentence, 1))
+    moments += [_tried(each) for each in message.attempts.order_by("ended_at", "pk")]
     moments += [_engaged(each) for each in message.engagements.order_by("at", "seq")[:NAMED]]
-    because = f", {message.reason}" if message.reason else ""
-    moments.append(Moment(message.finished_at, f"{STATUS[message.state]} ({message.state}{because})"))
-    if message.finished_at is None:
-        moments.append(Moment(message.due_at, "looked at next", 1))
-        moments.append(Moment(message.deadline_at, "deadline", 1))
-    return sorted(moments, key=lambda moment: (moment.at is None, moment.at or message.created_at))
+    return _in_order(message, [*moments, *_stands(message)])
+
+
+def of_delivery(delivery_id: int) -> list[Moment]:
+    """Return everything that is known of a delivery, oldest first.
+
+    :raises NothingFound:
+    """
+    delivery = Delivery.objects.filter(pk=delivery_id).select_related("subscription", "tenant").first()
+    if delivery is None:
+        raise NothingFound(f"There is no delivery {delivery_id}.")
+    event = Event.objects.of(delivery.tenant).filter(seq=delivery.seq or 0).first()
+    what = "an example" if delivery.seq is None else f"event {delivery.seq}"
+    again = f", for redelivery {delivery.redelivery_id}" if delivery.redelivery_id else ""
+    to = f"{delivery.subscription} of {delivery.tenant}"
+    moments = [Moment(delivery.created_at, f"delivery {delivery.pk} of {what} made for {to}{again}")]
+    if event is not None:
+        moments.append(
+            Moment(event.received_at, f"event {event.seq} received: {event.kind} {event.event_id}")
+        )
+    tries = DeliveryAttempt.objects.of(delivery.tenant).filter(delivery=delivery)
+    moments += [_tried(each) for each in tries.order_by("ended_at", "pk")]
+    return _in_order(delivery, [*moments, *_stands(delivery)])
+
+
+def _tried(attempt: Try) -> Moment:
+    late = ", too late to count" if attempt.is_late else ""
+    by = "an operator" if attempt.outcome == SETTLED else f"worker {attempt.worker_id}"
+    sentence = f"try {attempt.number} by {by}: {attempt.outcome} {attempt.code}".rstrip()
+    return Moment(attempt.ended_at, f"{sentence}{late}. {attempt.detail}".rstrip(), 1)
+
+
+def _stands(row: Outgoing) -> Iterator[Moment]:
+    """Give how far it has come, and what happens to it next."""
+    if row.sending_at is not None:
+        yield Moment(row.sending_at, f"try {row.tries} began, worker {row.worker_id}", 1)
+    because = f", {row.reason}" if row.reason else ""
+    yield Moment(row.finished_at, f"{STATUS[row.state]} ({row.state}{because})")
+    if row.finished_at is None:
+        yield Moment(row.due_at, "looked at next", 1)
+        yield Moment(row.deadline_at, "deadline", 1)
+
+
+def _in_order(row: Outgoing, moments: list[Moment]) -> list[Moment]:
+    return sorted(moments, key=lambda moment: (moment.at is None, moment.at or row.created_at))
 
 
 def _engaged(row: Engagement) -> Moment:

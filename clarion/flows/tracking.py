@@ -13,7 +13,7 @@ import structlog
 from django.conf import settings
 from django.db.models import Min
 
-from clarion.flows import consents
+from clarion.flows import consents, outcomes
 from clarion.flows.credit import credit
 from clarion.flows.mail_events import MailEvent, read_all
 from clarion.flows.mail_ties import Mail, tie
@@ -57,6 +57,8 @@ def apply(tenant: Tenant, events: Sequence[Logged], now: datetime) -> None:
     shifts.update(_credit(tenant, [each for each in fresh if each.seq not in mails], people))
     EngagementCount.objects.of(tenant).shift(shifts)
     ledger.store(tenant)
+    # Last: the head of the log is held from here on.
+    outcomes.tell_of_mails(tenant, fresh, mails, ledger.consents, now)
     log.info(
         "mail_events_read",
         tenant=tenant.name,

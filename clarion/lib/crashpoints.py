@@ -25,6 +25,8 @@ POINTS = frozenset(
         "send.after_answer",
         "reader.before_commit",
         "reader.after_commit",
+        "redelivery.before_slice_commit",
+        "redelivery.after_slice_commit",
         "record.before_commit",
         "record.after_commit",
         "rescue.before_commit",

@@ -35,6 +35,15 @@ COLUMNS = (
 NAMING = ("ENTITY_EVENT", "SYSTEM_EVENT", "EVENT", "OTHER")
 
 
+def _entity(event: "Event | Logged") -> str:
+    # As folding would make it: kinds are ASCII.
+    return event.entity_name if event.kind in NAMING else event.kind.lower()
+
+
+def _about(event: "Event | Logged") -> str:
+    return f"{_entity(event)}:{event.entity_id or event.customer_ref or ''}"
+
+
 class Logged(NamedTuple):
     """An event as it is read by those who read many: its row, without what only searches want."""
 
@@ -54,13 +63,12 @@ class Logged(NamedTuple):
     @property
     def entity(self) -> str:
         """What kind of thing it is about, folded; empty where it does not say."""
-        # As folding would make it: kinds are ASCII.
-        return self.entity_name if self.kind in NAMING else self.kind.lower()
+        return _entity(self)
 
     @property
     def about(self) -> str:
         """What it is about, so that what is about the same reads the same: the kind of thing, and its id."""
-        return f"{self.entity}:{self.entity_id or self.customer_ref or ''}"
+        return _about(self)
 
 
 class Events(TenantRows["Event"]):
@@ -157,6 +165,16 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"event {self.seq}"
+
+    @property
+    def entity(self) -> str:
+        """What kind of thing it is about, folded; empty where it does not say."""
+        return _entity(self)
+
+    @property
+    def about(self) -> str:
+        """What it is about, so that what is about the same reads the same: the kind of thing, and its id."""
+        return _about(self)
 
     @property
     def logged(self) -> Logged:

@@ -18,6 +18,7 @@ from clarion.models import Delivery, Event, State, Subscription
 from clarion.models.bulk import read_rows
 from clarion.models.events import Logged
 from clarion.models.outgoing import Held, Reason
+from clarion.models.subscriptions import Subscriptions
 from clarion.outbox import bodies
 from clarion.outbox.gate import is_too_late
 from clarion.outbox.landing import Departure, Landing
@@ -52,34 +53,25 @@ class Deliveries(Traffic):
     model = Delivery
     due = DeliveryDue
 
-    def __init__(self) -> None:
-        # As they were read last, which is a second ago at most.
-        self._known: dict[int, Subscription] = {}
-
     def accounts(self, root_ids: Collection[int]) -> Mapping[int, Subscription]:
         found = Subscription.objects.filter(lane__in=root_ids).select_related("tenant")
-        self._known = {subscription.pk: subscription for subscription in found}
-        return {subscription.lane_id: subscription for subscription in self._known.values()}
+        return {subscription.lane_id: subscription for subscription in found}
 
     def policy(self, account: Subscription) -> str:
         """Systems tell what they have by its id, so it goes again."""
         return "resend"
 
-    def ask(self, rows: Sequence[DeliveryDue], *, now: datetime) -> list[Verdict]:
+    def ask(
+        self, rows: Sequence[DeliveryDue], accounts: Mapping[int, Any], *, now: datetime
+    ) -> list[Verdict]:
         if not rows:
             return []
         owners = {row.held.owner_id for row in rows}
         # Asked anew in each round: whoever said stop is not sent to.
         active = {pk for pk, is_active in read_rows(Subscription, ("id", "is_active"), owners) if is_active}
-        events = _events(rows)
+        contents = _Contents(_events(rows), now)
         return [
-            _verdict(
-                row,
-                self._known[row.held.owner_id],
-                events.get((row.held.tenant_id, row.seq)),
-                now,
-                is_active=row.held.owner_id in active,
-            )
+            _verdict(row, accounts[row.lane_id], contents, now, is_active=row.held.owner_id in active)
             for row in rows
         ]
 
@@ -121,8 +113,12 @@ class Deliveries(Traffic):
         }
         failing = {pk: since.failing_since for pk, since in wrong.items() if pk not in right}
         _note(mended, {pk for pk, since in failing.items() if since is None}, now)
-        _end(gone, GONE, now)
-        _end({pk for pk, since in failing.items() if since and now - since > FAILING_LONGEST}, FAILING, now)
+        rows = Subscription.objects.filter(is_active=True)
+        _end(rows.filter(pk__in=gone), GONE, now)
+        # Looked at again in their rows: since they were read somebody may have got through.
+        too_long = now - FAILING_LONGEST
+        tired = {pk for pk, since in failing.items() if since and since < too_long}
+        _end(rows.filter(pk__in=tired, failing_since__lt=too_long), FAILING, now)
 
     def client(self, slots: int) -> HttpClient:
         """Guarded: subscribers say where they are, and some of them mean us."""
@@ -152,33 +148,50 @@ def parcel_id(subscription: Subscription, delivery_id: int) -> str:
     return f"dlv_{subscription.uid.hex[:12]}_{delivery_id}"
 
 
+class _Contents:
+    """What of a round's events leaves: made once, however many subscribers are told of one."""
+
+    def __init__(self, events: Mapping[tuple[int, int | None], Logged], now: datetime) -> None:
+        self._events = events
+        self._now = now
+        self._made: dict[tuple[int, int, str], tuple[str, Mapping[str, str], str]] = {}
+
+    def of(self, row: DeliveryDue, subscription: Subscription) -> tuple[str, Mapping[str, str], str] | None:
+        """Return body, attributes and group of this delivery; None where its event is gone."""
+        # What is only an example has no row in the log.
+        example_of = row.body and example(row.body, self._now)
+        event = example_of or self._events.get((row.held.tenant_id, row.seq))
+        if event is None:
+            return None
+        # An example is nobody else's.
+        key = (row.held.tenant_id, -row.held.id if example_of else event.seq, subscription.format)
+        made = self._made.get(key)
+        if made is None:
+            told = bodies.Told(
+                event_id=event.event_id,
+                entity=event.entity,
+                operation=event.operation,
+                tenant=subscription.tenant.name,
+                at=event.happened_at,
+                body=event.body,
+            )
+            made = (_BODIES[subscription.format](told), bodies.attributes(told), event.about)
+            self._made[key] = made
+        return made
+
+
 def _verdict(
-    row: DeliveryDue, subscription: Subscription, event: Logged | None, now: datetime, *, is_active: bool
+    row: DeliveryDue, subscription: Subscription, contents: _Contents, now: datetime, *, is_active: bool
 ) -> Verdict:
     if not is_active and row.seq is not None:
         return Stop(row, State.CANCELLED, Reason.SUBSCRIPTION_ENDED)
     if is_too_late(row.deadline_at, now):
         return Stop(row, State.EXPIRED, Reason.WINDOW_OVER)
-    if event is None and not row.body:
+    content = contents.of(row, subscription)
+    if content is None:
         return Stop(row, State.FAILED, Reason.EVENT_GONE)
-    # What is only an example has no row in the log.
-    event = event or example(row.body, now)
-    told = bodies.Told(
-        event_id=event.event_id,
-        entity=event.entity,
-        operation=event.operation,
-        tenant=subscription.tenant.name,
-        at=event.happened_at,
-        body=event.body,
-    )
-    body = _BODIES[subscription.format](told)
-    parcel = Parcel(
-        id=parcel_id(subscription, row.held.id),
-        body=body,
-        attributes=bodies.attributes(told),
-        group=event.about,
-        at=now,
-    )
+    body, attributes, group = content
+    parcel = Parcel(parcel_id(subscription, row.held.id), body, attributes, group, now)
     return Go(row, body, row.deadline_at, content=parcel)
 
 
@@ -224,12 +237,9 @@ def _note(mended: Collection[int], failing: Collection[int], now: datetime) -> N
         Subscription.objects.filter(pk__in=failing, failing_since=None).update(failing_since=now)
 
 
-def _end(ids: Collection[int], because: str, now: datetime) -> None:
+def _end(rows: Subscriptions, because: str, now: datetime) -> None:
     """End these subscriptions; what waits is cancelled, and the tenant told, by `flows/forwarding.sweep_due`."""
-    if not ids:
-        return
-    rows = Subscription.objects.filter(pk__in=ids, is_active=True).select_for_update().order_by("pk")
-    for subscription in rows:
+    for subscription in rows.select_for_update().order_by("pk"):
         subscription.end(now, because=because)
         subscription.save(update_fields=["is_active", "disabled_because", "sweep_cursor", "changed_at"])
         log.error("subscription_disabled", subscription=subscription.ref, because=because)

@@ -10,7 +10,7 @@ from pathlib import Path
 from clarion.lib.crashpoints import KILLED, POINTS
 from clarion.models import Mailing, Message, State, Worker
 from clarion.outbox import claims
-from tests.faults import files, reading
+from tests.faults import files, reading, redelivering
 from tests.faults.plans import Figures, Plan
 from tests.faults.processes import Process
 from tests.faults.rig import PROCESS_PATIENCE, Rig, Stuck, figures_of
@@ -39,6 +39,8 @@ def _visit(rig: Rig, point: str) -> Iterable[Figures]:
         yield _in_rescue(rig, point)
     elif room == "reader":
         yield reading.in_reader(rig, point)
+    elif room == "redelivery":
+        yield redelivering.in_redelivery(rig, point)
     elif room == "export":
         yield files.in_export(rig, point)
     elif room == "import":

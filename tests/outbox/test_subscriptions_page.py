@@ -47,7 +47,4 @@ def test_the_interaction_of_the_page_is_one() -> None:
     assert json.dumps(json.loads(interaction_body(told))) == json.dumps(block("interaction"))
     assert [
         name for name in (*json.loads(interaction_body(told)), *attributes(told)) if f"`{name}`" not in PAGE
-    ] == [
-        "entityType",
-        "wishlistId",
-    ]
+    ] == ["wishlistId"]

@@ -1,0 +1,194 @@
+"""Where a subscription leads, as somebody names it: which destination, under which member its settings stand, and
+whether they are what it needs. Stores nothing.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.conf import settings as django_settings
+from pydantic import BaseModel, ValidationError
+
+from clarion import destinations
+from clarion.destinations import Destination
+from clarion.flows.event_checks import MISSING
+from clarion.lib.masks import MASK, Place, hidden, hidden_all, masks_in, restored, wire_names
+from clarion.lib.problems import FieldError
+
+# Under which other members settings are taken: the seed prints those of a topic as those of a queue.
+_ALSO: Mapping[str, tuple[str, ...]] = {"sns": ("sqs",)}
+# Members of these names are addresses that something is sent to, whichever destination has them.
+_CALLED = ("url", "endpoint")
+_NO_MEMBER = "There is no such member."
+_SENTENCES = {"missing": MISSING, "extra_forbidden": _NO_MEMBER}
+
+
+class Chosen(NamedTuple):
+    """A destination by its kind, the member under which its settings stand, and these, by their names on the wire."""
+
+    kind: str
+    block: str
+    settings: Mapping[str, Any]
+
+
+class BadDestination(ValueError):
+    """Nothing can be sent there; `errors` name each wrong member from the destination on, and repeat no value."""
+
+    def __init__(self, errors: list[FieldError]) -> None:
+        super().__init__("; ".join(str(error["msg"]) for error in errors))
+        self.errors = errors
+
+
+def errors_in(raw: object) -> list[FieldError]:
+    """Return what is wrong with a destination as it is sent, as far as it can be told without the one it replaces.
+
+    A secret that is masked may be right.
+    """
+    try:
+        chosen = choose(raw)
+    except BadDestination as error:
+        return error.errors
+    return [each for each in _wrong(chosen) if _at(chosen.settings, tuple(each["loc"])[1:]) != MASK]
+
+
+def choose(raw: object) -> Chosen:
+    """Return which destination is meant.
+
+    :raises BadDestination: its type is not known, or there is no one member with its settings
+    """
+    if not isinstance(raw, dict):
+        raise BadDestination([{"loc": [], "msg": "must be an object"}])
+    kind = raw.get("type")
+    if kind is None:
+        raise BadDestination([{"loc": ["type"], "msg": MISSING}])
+    known = destinations.kinds()
+    if not isinstance(kind, str) or kind.lower() not in known:
+        names = ", ".join(each.upper() for each in known)
+        raise BadDestination([{"loc": ["type"], "msg": f"must be one of {names}"}])
+    kind = kind.lower()
+    blocks = (kind, *_ALSO.get(kind, ()))
+    errors: list[FieldError] = [
+        {"loc": [name], "msg": _NO_MEMBER} for name in raw if name not in ("type", *blocks)
+    ]
+    found = [block for block in blocks if block in raw]
+    if not found:
+        errors.append({"loc": [kind], "msg": MISSING})
+    errors += [{"loc": [block], "msg": f"stands beside {found[0]}: one of the two"} for block in found[1:]]
+    errors += [
+        {"loc": [block], "msg": "must be an object"} for block in found if not isinstance(raw[block], dict)
+    ]
+    if errors:
+        raise BadDestination(errors)
+    return Chosen(kind, found[0], raw[found[0]])
+
+
+def complete(chosen: Chosen, stored: Chosen | None, now: datetime) -> dict[str, Any]:
+    """Return the settings as they are to be kept: secrets that are masked are the stored ones, what is missing is made.
+
+    :raises BadDestination:
+    """
+    kind = destinations.find(chosen.kind)
+    sent: dict[str, Any] = dict(chosen.settings)
+    before = stored.settings if stored is not None and stored.kind == chosen.kind else None
+    known = None if before is None else _config(chosen.kind, before)
+    if known is not None:
+        sent = restored(sent, known, before)
+    kept = kind.completed(sent, before if known is not None else None, now)
+    errors = list(_wrong(Chosen(chosen.kind, chosen.block, kept)))
+    if not errors:
+        sentence = f"{MASK} stands for a secret that is kept, and here none is"
+        places = masks_in(kind.Config(**kept), kept)
+        errors = [{"loc": [chosen.block, *place], "msg": sentence} for place in places]
+    if errors:
+        raise BadDestination(errors)
+    return kept
+
+
+def is_same(chosen: Chosen, stored: Chosen, now: datetime) -> bool:
+    """Whether these settings are those that are stored: order, defaults and what was made here do not matter.
+
+    :raises BadDestination:
+    """
+    kept = complete(chosen, stored, now)
+    if (chosen.kind, chosen.block) != (stored.kind, stored.block):
+        return False
+    kind = destinations.find(chosen.kind)
+    # What has lapsed since they were stored is in neither.
+    before = kind.completed(stored.settings, stored.settings, now)
+    return kind.Config(**kept) == _config(stored.kind, before)
+
+
+def shown(chosen: Chosen, *, made: Collection[str] = ()) -> dict[str, Any]:
+    """Return a destination as it is given back, without secrets; `made`: members that nobody has seen yet."""
+    config = _config(chosen.kind, chosen.settings)
+    # A destination that is no longer installed, or wants other settings now: nobody knows what is secret.
+    settings = hidden_all(chosen.settings) if config is None else hidden(config, chosen.settings, but=made)
+    return {chosen.block: settings, "type": chosen.kind.upper()}
+
+
+def oddities(chosen: Chosen) -> list[str]:
+    """Return a sentence for each member that is taken although it can hardly work, by its name on the wire."""
+    config = _config(chosen.kind, chosen.settings)
+    if config is None:
+        return [f"destination.type: nothing can be sent to this {chosen.kind.upper()} any more"]
+    found = []
+    for sentence in config.oddities():
+        member, blank, rest = sentence.partition(" ")
+        found.append(f"destination.{chosen.block}.{_wire_name(chosen, member)}{blank}{rest}")
+    return found
+
+
+def _config(kind: str, settings: Mapping[str, Any]) -> Destination.Config | None:
+    try:
+        return destinations.find(kind).Config(**settings)
+    except (destinations.UnknownKind, ValidationError):
+        return None
+
+
+def _wrong(chosen: Chosen) -> Iterator[FieldError]:
+    try:
+        destinations.find(chosen.kind).Config(**chosen.settings)
+    except ValidationError as error:
+        for item in error.errors(include_input=False, include_context=False, include_url=False):
+            loc = [*map(_place, item["loc"])]
+            if loc:
+                loc[0] = _wire_name(chosen, str(loc[0]))
+            sentence = _SENTENCES.get(item["type"]) or item["msg"]
+            yield {"loc": [chosen.block, *loc], "msg": sentence}
+        return
+    for name in _CALLED:
+        url = chosen.settings.get(name)
+        if isinstance(url, str) and (objection := django_settings.CLARION.egress.objection(url)):
+            yield {"loc": [chosen.block, name], "msg": objection}
+
+
+def _wire_name(chosen: Chosen, member: str) -> str:
+    """Return the name of a member where the settings stand: in another destination's member it may have another one."""
+    fields: Mapping[str, Any] = destinations.find(chosen.kind).Config.model_fields
+    for name, field in fields.items():
+        names = wire_names(name, field)
+        if member in names:
+            there = [each for each in names if each in chosen.settings]
+            other = _fields(chosen.block) if chosen.block != chosen.kind else ()
+            return next(iter([*there, *(each for each in names if each in other)]), member)
+    return member
+
+
+def _fields(kind: str) -> Collection[str]:
+    config: type[BaseModel] = destinations.find(kind).Config
+    return config.model_fields
+
+
+def _place(step: object) -> str | int:
+    return step if isinstance(step, int) else str(step)
+
+
+def _at(settings: Any, place: Place) -> Any:
+    for step in place:
+        if isinstance(settings, Mapping):
+            settings = settings.get(step)
+        elif isinstance(settings, list) and isinstance(step, int) and step < len(settings):
+            settings = settings[step]
+        else:
+            return None
+    return settings
