@@ -28,13 +28,12 @@ from bench.figures import Figure, cpu_seconds, percentile, say  # noqa: E402
 from bench.installation import process, running_web, wait_until  # noqa: E402
 from bench.receiver import Receiver, receiving  # noqa: E402
 from bench.runs import LOOK, WARM_UP, Mark, Run, between, costs, mark, timed  # noqa: E402
-from clarion.destinations import find  # noqa: E402
-from clarion.flows import callers, events, forwarding, tenants  # noqa: E402
+from clarion.flows import callers, events, forwarding, subscriptions, tenants  # noqa: E402
+from clarion.flows.destination_settings import Chosen  # noqa: E402
 from clarion.flows.event_forms import entity_event  # noqa: E402
 from clarion.flows.events import Arrival  # noqa: E402
 from clarion.models import Delivery, DeliveryCount, Event, State, Tenant  # noqa: E402
 from clarion.settings import child_environment  # noqa: E402
-from tests.factories import make_subscription  # noqa: E402
 
 # Idle, ms from the first byte of the POST.
 GOAL_P50, GOAL_P99 = 100.0, 300.0
@@ -211,8 +210,16 @@ def _tenant(name: str, receiver: Receiver) -> Tenant:
 
 
 def _subscribe(tenant: Tenant, receiver: Receiver, path: str) -> None:
-    settings = find("webhook").completed({"url": receiver.url(path)}, None, now())
-    make_subscription(tenant, now=now(), ref=path, **settings)
+    draft = subscriptions.Draft(
+        ref=path,
+        ref_is_number=False,
+        destination=Chosen("webhook", "webhook", {"url": receiver.url(path)}),
+        entity_type="ORDER",
+        creates=True,
+        changes=True,
+        deletes=True,
+    )
+    subscriptions.create(tenant, draft, is_test=False, now=now())
 
 
 def _tell(tenant: Tenant, how_many: int) -> list[int]:
