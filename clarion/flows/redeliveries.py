@@ -105,13 +105,11 @@ def count(subscription: Subscription, span: Span) -> Count:
     """Return how much would be sent, if it were asked for now."""
     if span.kind == Redelivery.REPLAY:
         return _count_events(subscription, span)
-    there = DeliveryCount.objects.of(subscription.tenant).filter(
-        subscription=subscription, state__in=RECOVERABLE
-    )
-    total = sum(there.exclude(reason=Reason.EVENT_GONE).values_list("count", flat=True))
-    found = len(_ended(subscription, span.since, 0, span.until, MOST_COUNTED + 1)[0])
-    is_exact = total <= MOST_COUNTED
-    return Count(found if is_exact else total, is_exact)
+    counts = DeliveryCount.objects.of(subscription.tenant).filter(subscription=subscription)
+    there = list(counts.filter(state__in=RECOVERABLE).values_list("reason", "count"))
+    if sum(number for _, number in there) > MOST_COUNTED:
+        return Count(sum(number for reason, number in there if reason != Reason.EVENT_GONE), False)
+    return Count(len(_ended(subscription, span.since, 0, span.until, MOST_COUNTED)[0]), True)
 
 
 def ask(subscription: Subscription, span: Span, found: Count, *, by: str, now: datetime) -> Redelivery:
