@@ -92,7 +92,7 @@ def replay_span(
 
 def recovery_span(subscription: Subscription, *, since: datetime) -> Span:
     """Return which deliveries are meant: those that did not arrive, and came to their end at this time or later."""
-    rows = Delivery.objects.of(subscription.tenant).filter(subscription=subscription)
+    rows = Delivery.objects.of(subscription.tenant, leads=False).filter(subscription=subscription)
     # One state after the other: each is in the order of an index.
     latest = [
         rows.filter(state=state).order_by("-pk").values_list("pk", flat=True).first() for state in RECOVERABLE
@@ -194,7 +194,9 @@ def _ended(
 
     Each state is read on its own, in the order of an index. Not those that showed somebody whether anything arrives.
     """
-    rows = Delivery.objects.of(subscription.tenant).filter(subscription=subscription).order_by("pk")
+    rows = (
+        Delivery.objects.of(subscription.tenant, leads=False).filter(subscription=subscription).order_by("pk")
+    )
     looked: list[tuple[int, datetime | None, int | None, str]] = []
     for state in RECOVERABLE:
         of_state = rows.filter(state=state, pk__gt=after, pk__lte=until)
