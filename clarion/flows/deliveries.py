@@ -62,7 +62,11 @@ def newest(
 
     `before`: an id behind which the list goes on. Each state is read on its own, in the order of an index.
     """
-    rows = Delivery.objects.of(subscription.tenant).filter(subscription=subscription).order_by("-pk")
+    rows = (
+        Delivery.objects.of(subscription.tenant, leads=False)
+        .filter(subscription=subscription)
+        .order_by("-pk")
+    )
     last = None if until is None else _first_since(subscription, until)
     if last is not None:
         rows = rows.filter(pk__lte=last)
@@ -80,7 +84,11 @@ def newest(
 
 def failures(subscription: Subscription) -> tuple[list[FailureGroup], bool]:
     """Return what failed for good, by reason and code, the most frequent first; and whether that is all of it."""
-    rows = Delivery.objects.of(subscription.tenant).filter(subscription=subscription).order_by("-pk")
+    rows = (
+        Delivery.objects.of(subscription.tenant, leads=False)
+        .filter(subscription=subscription)
+        .order_by("-pk")
+    )
     groups: dict[tuple[str, str], list[tuple[int, datetime]]] = defaultdict(list)
     is_all = True
     for state in _states_there(subscription, FAILURES):
@@ -129,7 +137,7 @@ def put_back(subscription: Subscription, ids: Sequence[int], *, priority: int, n
     is_ordered = Lane.objects.filter(pk=subscription.lane_id, is_ordered=True).exists()
     if is_ordered:
         hold_lanes([subscription.lane_id])
-    rows = Delivery.objects.of(tenant)
+    rows = Delivery.objects.of(tenant, leads=False)
     held = [row for row in rows.lock(list(ids)) if row.state in RECOVERABLE]
     numbers = dict(rows.filter(pk__in=[row.id for row in held]).values_list("pk", "seq"))
     wanted = [seq for seq in numbers.values() if seq is not None]
@@ -190,7 +198,9 @@ def _first_since(subscription: Subscription, moment: datetime) -> int | None:
     """
     events = Event.objects.of(subscription.tenant).filter(received_at__gte=moment)
     seq = events.order_by("received_at", "seq").values_list("seq", flat=True).first()
-    rows = Delivery.objects.of(subscription.tenant).filter(subscription=subscription, redelivery_id=0)
+    rows = Delivery.objects.of(subscription.tenant, leads=False).filter(
+        subscription=subscription, redelivery_id=0
+    )
     return (
         None
         if seq is None

@@ -82,7 +82,7 @@ def make(
         shifts[interest.subscription_id, waiting, reason, tenant_id] += 1
     insert_rows(Delivery, COLUMNS, rows)
     if lines:
-        Delivery.objects.of(tenant).let_go(lines, now)
+        Delivery.objects.of(tenant, leads=False).let_go(lines, now)
     DeliveryCount.objects.of(tenant).shift(shifts)
     return len(new)
 
@@ -124,7 +124,7 @@ def _sweep(subscription: Subscription, now: datetime) -> int:
         return 0
     tenant = subscription.tenant
     is_first = subscription.sweep_cursor == 0
-    waiting = Delivery.objects.of(tenant).filter(subscription=subscription, state=State.WAITING)
+    waiting = Delivery.objects.of(tenant, leads=False).filter(subscription=subscription, state=State.WAITING)
     rows = waiting.filter(pk__gt=subscription.sweep_cursor).order_by("pk")
     ids = [] if subscription.is_active else list(rows.values_list("pk", flat=True)[:SWEEP])
     held = [row for row in Delivery.objects.of(tenant).lock(ids) if row.state == State.WAITING]
@@ -138,7 +138,8 @@ def _sweep(subscription: Subscription, now: datetime) -> int:
 
 def _sweep_again(subscription: Subscription, now: datetime) -> int:
     # Asked of the rows: a wrong counter must not begin sweeps without end.
-    waiting = Delivery.objects.of(subscription.tenant).filter(subscription=subscription, state=State.WAITING)
+    rows = Delivery.objects.of(subscription.tenant, leads=False)
+    waiting = rows.filter(subscription=subscription, state=State.WAITING)
     if subscription.sweep_cursor is not None or subscription.is_active or not waiting.exists():
         return 0
     # Not 0: whoever wants to know of its end was told already.

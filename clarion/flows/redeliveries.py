@@ -92,7 +92,7 @@ def replay_span(
 
 def recovery_span(subscription: Subscription, *, since: datetime) -> Span:
     """Return which deliveries are meant: those that did not arrive, and came to their end at this time or later."""
-    rows = Delivery.objects.of(subscription.tenant).filter(subscription=subscription)
+    rows = Delivery.objects.of(subscription.tenant, leads=False).filter(subscription=subscription)
     # One state after the other: each is in the order of an index.
     latest = [
         rows.filter(state=state).order_by("-pk").values_list("pk", flat=True).first() for state in RECOVERABLE
@@ -105,13 +105,11 @@ def count(subscription: Subscription, span: Span) -> Count:
     """Return how much would be sent, if it were asked for now."""
     if span.kind == Redelivery.REPLAY:
         return _count_events(subscription, span)
-    there = DeliveryCount.objects.of(subscription.tenant).filter(
-        subscription=subscription, state__in=RECOVERABLE
-    )
-    total = sum(there.exclude(reason=Reason.EVENT_GONE).values_list("count", flat=True))
-    found = len(_ended(subscription, span.since, 0, span.until, MOST_COUNTED + 1)[0])
-    is_exact = total <= MOST_COUNTED
-    return Count(found if is_exact else total, is_exact)
+    counts = DeliveryCount.objects.of(subscription.tenant).filter(subscription=subscription)
+    there = list(counts.filter(state__in=RECOVERABLE).values_list("reason", "count"))
+    if sum(number for _, number in there) > MOST_COUNTED:
+        return Count(sum(number for reason, number in there if reason != Reason.EVENT_GONE), False)
+    return Count(len(_ended(subscription, span.since, 0, span.until, MOST_COUNTED)[0]), True)
 
 
 def ask(subscription: Subscription, span: Span, found: Count, *, by: str, now: datetime) -> Redelivery:
@@ -197,7 +195,9 @@ def _ended(
 
     Each state is read on its own, in the order of an index. Not those that showed somebody whether anything arrives.
     """
-    rows = Delivery.objects.of(subscription.tenant).filter(subscription=subscription).order_by("pk")
+    rows = (
+        Delivery.objects.of(subscription.tenant, leads=False).filter(subscription=subscription).order_by("pk")
+    )
     looked: list[tuple[int, datetime | None, int | None, str]] = []
     for state in RECOVERABLE:
         of_state = rows.filter(state=state, pk__gt=after, pk__lte=until)

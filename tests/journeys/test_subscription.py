@@ -106,3 +106,38 @@ def test_both_secrets_sign_for_a_while_after_a_new_one_was_made(shop: Shop, rece
     assert verified(receiver.posts[0], old) == verified(receiver.posts[0], new)
     shown = shop.get(f"{PATH}/orders").json()["destination"]["webhook"]
     assert shown["secret"] == shown["oldSecrets"][0]["secret"] == "********"
+
+
+def test_what_is_about_one_entity_arrives_in_its_order_though_the_first_fails_at_first(
+    shop: Shop, receiver: Receiver
+) -> None:
+    subscribed(shop, receiver, ordered=True)
+    receiver.status = 500
+
+    order(shop, "1", "first")
+    assert wait_until(lambda: receiver.ids == ["first"])
+    receiver.status = 204
+    order(shop, "1", "second", "UPDATE")
+    order(shop, "2", "other")
+    assert wait_until(lambda: len(receiver.posts) == 4)
+
+    # Another entity does not wait; the same one does.
+    assert receiver.ids == ["first", "other", "first", "second"]
+    assert wait_until(lambda: statuses(shop) == ["SENT"] * 3)
+
+
+def test_what_was_cancelled_with_its_subscription_is_recovered(shop: Shop, receiver: Receiver) -> None:
+    subscribed(shop, receiver)
+    receiver.status = 503
+    order(shop, "1")
+    assert wait_until(lambda: receiver.posts)
+    shop.ask("PUT", f"{PATH}/orders/deactivate")
+    assert wait_until(lambda: statuses(shop) == ["CANCELLED"])
+
+    receiver.status = 204
+    shop.put(PATH, {**shop.get(f"{PATH}/orders").json(), "active": True})
+    asked = shop.post(f"{PATH}/orders/recover", {"since": "2000-01-01"})
+
+    assert (asked.status, asked.json()["found"]) == (202, 1)
+    assert wait_until(lambda: statuses(shop) == ["SENT"])
+    assert len({post.headers["webhook-id"] for post in receiver.posts}) == 1
