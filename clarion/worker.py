@@ -101,6 +101,7 @@ def tick(clock: Clock, *, in_flight: int = 64, patience: float = 10.0) -> None:
         busy = True
         while (busy or not all(each.is_empty for each in outboxes)) and time.monotonic() < give_up:
             busy = run_flows(clock())
+            landed.clear()
             busy = sum(each.cycle(now=clock()) for each in outboxes) > 0 or busy
             if not busy:
                 landed.wait(IDLE)
@@ -184,10 +185,10 @@ class WorkerProcess:
             if drained_by is not None and (is_empty or time.monotonic() > drained_by):
                 break
             may_send = drained_by is None and not self.fenced.is_set()
-            rounds = [partial(each.cycle, now=utc_now(), take=may_send) for each in outboxes]
+            landed.clear()
             began = time.monotonic()
             # Each has its round, whatever the other had to do.
-            moved = [_survive("outbox", each) for each in rounds]
+            moved = [_survive("outbox", partial(_round, each, may_send)) for each in outboxes]
             if not any(moved):
                 landed.wait(min(max(IDLE, LOOKED * (time.monotonic() - began)), LONGEST_IDLE))
         for outbox in outboxes:
@@ -243,6 +244,10 @@ class WorkerProcess:
             elif renewed:
                 self.fenced.clear()
         connection.close()
+
+
+def _round(outbox: Outbox, may_send: bool) -> int:
+    return outbox.cycle(now=utc_now(), take=may_send)
 
 
 def _outboxes(worker: Worker, *, slots: int, clock: Clock) -> list[Outbox]:
