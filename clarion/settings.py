@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from clarion.databases.url import BadDatabaseUrl, database_from_url
 from clarion.lib.egress import Egress
-from clarion.lib.secrets import load_or_create_keys
+from clarion.lib.key_files import KeyFile
 from clarion.lib.validators import after
 
 PACKAGE = Path(__file__).resolve().parent
@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     in_flight: int = Field(
         256,
         ge=1,
-        description="Sends under way at once in one worker; the most that one crash leaves in doubt.",
+        description="Sends under way at once in a worker, of messages and of deliveries each; a crash leaves them in doubt.",
     )
     lease_seconds: float = Field(
         60.0,
@@ -116,6 +116,10 @@ class Settings(BaseSettings):
         ge=0,
         le=MOST_DAYS,
         description="Days the messages of a mailing are kept after its end; their counts always are. 0: for ever.",
+    )
+    # As long as the services that only deliver keep theirs (Svix); the events themselves stay for longer.
+    keep_deliveries_days: int = Field(
+        90, ge=0, le=MOST_DAYS, description="Days a delivery is kept after it ended; 0: for ever."
     )
     # What a provider answered is asked for while somebody still complains; a quarter's books are closed by then.
     keep_attempts_days: int = Field(
@@ -177,16 +181,13 @@ def child_environment(**changes: object) -> dict[str, str]:
     return {**os.environ, **given}
 
 
-def _keys() -> list[bytes]:
-    # Whoever needs a key means this installation; a verb that only looks around in a wrong folder leaves no trace.
-    CLARION.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return load_or_create_keys(CLARION.keys_path)
-
-
 CLARION = read_settings()
 # Encrypts what must never be read from a copied database: gateway credentials. First key encrypts, all decrypt.
-# Read, and made where there is none, at the first use.
-SECRET_KEYS: Any = SimpleLazyObject(_keys)
+# Made where there is none at the first use: whoever needs a key means this installation, and a verb that only looks
+# around in a wrong folder leaves no trace. Read again when it changed.
+SECRET_KEYS = KeyFile(
+    CLARION.keys_path, prepare=lambda: CLARION.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+)
 SECRET_KEY: Any = SimpleLazyObject(
     lambda: hashlib.sha256(b"sessions and forms:" + SECRET_KEYS[0]).hexdigest()
 )

@@ -33,7 +33,7 @@ from clarion.lib.logs import code_of, mistake
 from clarion.models import Worker
 from clarion.outbox import claims
 from clarion.outbox.cycle import Outbox
-from clarion.outbox.deliveries import DELIVERIES
+from clarion.outbox.deliveries import Deliveries
 from clarion.outbox.dispatch import Dispatch
 from clarion.outbox.messages import MESSAGES
 
@@ -66,11 +66,15 @@ PRUNING = (
     pruning.prune_due,
     retention.prune_events,
     retention.prune_messages,
+    retention.prune_deliveries,
     retention.prune_attempts,
 )
 
 # How long an idle worker sleeps before it looks again, s: the most that a due message waits unseen.
 IDLE = 0.02
+# It sleeps so many times as long as it looked: where thousands of receivers are away, to look at what waits for each takes
+# 12 ms. And never longer than this, s.
+LOOKED, LONGEST_IDLE = 9, 0.2
 # How often the flows' thread looks when there was nothing to do and no event came in, s: a mailing starts this much late
 # at most. Ten looks a second took a seventh of the interpreter from the sends under way.
 FLOWS_IDLE = 0.25
@@ -181,10 +185,11 @@ class WorkerProcess:
                 break
             may_send = drained_by is None and not self.fenced.is_set()
             rounds = [partial(each.cycle, now=utc_now(), take=may_send) for each in outboxes]
+            began = time.monotonic()
             # Each has its round, whatever the other had to do.
             moved = [_survive("outbox", each) for each in rounds]
             if not any(moved):
-                landed.wait(IDLE)
+                landed.wait(min(max(IDLE, LOOKED * (time.monotonic() - began)), LONGEST_IDLE))
         for outbox in outboxes:
             outbox.dispatch.close()
 
@@ -251,7 +256,7 @@ def _outboxes(worker: Worker, *, slots: int, clock: Clock) -> list[Outbox]:
             worker_id=worker.pk,
             dispatch=Dispatch(slots=slots, clock=clock, traffic=traffic, landed=landed),
         )
-        for traffic in (MESSAGES, DELIVERIES)
+        for traffic in (MESSAGES, Deliveries())
     ]
     for outbox in outboxes:
         outbox.beside = [each for each in outboxes if each is not outbox]

@@ -13,7 +13,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     "queries_of_one_tenant": {
         "clarion/api/health.py collect": "figures of the whole installation, without any tenant's data",
         "clarion/flows/audit.py _materialised": "the accounts of everybody are proved together",
-        "clarion/flows/audit.py _orphans": "the accounts of everybody are proved together",
+        "clarion/flows/audit.py _lines": "the accounts of everybody are proved together",
         "clarion/flows/audit.py _overdue": "the accounts of everybody are proved together",
         "clarion/flows/callers.py identify": "the key is what says which tenant it is",
         "clarion/flows/deadlines.py _expire_held": "time's round: what is due, whosever it is",
@@ -36,7 +36,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "clarion/flows/readers.py standings": "the operator's tool; no API reaches it",
         "clarion/flows/redeliveries.py run_due": "time's round: what is due, whosever it is",
         "clarion/flows/retention.py _logs_to_cut": "time's round: what has served its time, whosever it is",
-        "clarion/flows/retention.py prune_attempts": "time's round: what has served its time, whosever it is",
+        "clarion/flows/retention.py prune_deliveries": "time's round: what has served its time, whosever it is",
         "clarion/flows/retention.py prune_messages": "time's round: what has served its time, whosever it is",
         "clarion/flows/traces.py of_delivery": "the operator's tool; no API reaches it",
         "clarion/flows/traces.py of_customer": "the operator's tool; no API reaches it",

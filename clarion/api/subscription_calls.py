@@ -45,7 +45,7 @@ _BODY = {
 def match_event(request: HttpRequest, ref: str) -> dict[str, Any]:
     """Say whether an event would be forwarded, and if not, everything for which it would not. Nothing is stored."""
     subscription = find_by_ref(request, ref)
-    found = matching.failures(subscription, _event_in(request))
+    found = matching.failures(subscription, _event_in(request).logged)
     return {
         "matches": not found,
         "failures": [{"loc": list(each.loc), "msg": each.msg} for each in found],

@@ -51,13 +51,16 @@ from clarion.cli import (  # noqa: E402
     doctor,
     files,
     keys,
+    listen,
     messages,
     migrate,
     readers,
     run,
     sandbox,
+    secrets,
     tenants,
     trace,
+    trigger,
 )
 from clarion.cli import worker as worker_verb  # noqa: E402
 from clarion.cli.door import Door  # noqa: E402
@@ -79,7 +82,9 @@ app.command("import")(files.import_clients)
 app.command("export")(files.export_clients)
 app.command()(audit.audit)
 app.command()(trace.trace)
+app.command()(listen.listen)
+app.command()(trigger.trigger)
 app.command()(sandbox.sandbox)
 app.command()(demo.demo)
-for verb in (tenants, keys, accounts, messages, readers):
+for verb in (tenants, keys, accounts, messages, readers, secrets):
     app.add_typer(verb.app, name=verb.__name__.rpartition(".")[2])

@@ -63,7 +63,7 @@ def _examine(*, deep: bool) -> Iterator[Line]:
     if answers:
         yield from _ask("file", partial(database.file, deep=deep))
         has_tables = yield from _ask_all(OF_THE_DATABASE)
-    yield from _ask("keys", partial(keys.look, with_accounts=has_tables))
+    yield from _ask("keys", partial(keys.look, with_rows=has_tables))
     yield from _ask("clock", partial(clock.look, with_server=answers, with_rows=has_tables))
     if has_tables:
         yield from _ask_all(OF_THE_ROWS)

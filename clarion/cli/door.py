@@ -14,7 +14,7 @@ from clarion.cli.output import FAILED, NOT_FOUND, REFUSED, WRONG_USE, stop
 from clarion.lib.secrets import BadKeyFile
 
 # These make an installation, or need none, or (web, doctor) have something to say first.
-WITHOUT_INSTALLATION = ("run", "web", "migrate", "demo", "sandbox", "doctor")
+WITHOUT_INSTALLATION = ("run", "web", "migrate", "demo", "sandbox", "doctor", "listen", "trigger")
 # `clarion run` has made one for its children; what becomes of it meanwhile, they outlive.
 OF_A_CHILD = "--parent-fd"
 

@@ -47,13 +47,14 @@ def keep(
     name: str,
     events: Annotated[str | None, _amount("Days")] = None,
     messages: Annotated[str | None, _amount("Days from the end of their mailing")] = None,
+    deliveries: Annotated[str | None, _amount("Days from their end")] = None,
     attempts: Annotated[str | None, _amount("Days")] = None,
     answers: Annotated[str | None, _amount("Hours, at least 24")] = None,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Say how long a tenant's rows are kept, or show it. What is kept shorter from now on is dropped at once."""
     tenant = find_tenant(name)
-    given = dict(zip(retention.UNITS, (events, messages, attempts, answers), strict=True))
+    given = dict(zip(retention.UNITS, (events, messages, deliveries, attempts, answers), strict=True))
     try:
         changes = {what: _read(text) for what, text in given.items() if text is not None}
         retention.keep(tenant, changes)

@@ -1,11 +1,7 @@
-"""A POST to somebody's URL, signed as Standard Webhooks 1.0.0 has it: `v1`, HMAC-SHA256 over id, moment and body."""
+"""A POST to somebody's URL, signed as Standard Webhooks has it (`lib/signatures.py`)."""
 
-import base64
-import binascii
-import hashlib
-import hmac
+import functools
 import re
-import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -16,12 +12,10 @@ from clarion.destinations import Destination, Parcel
 from clarion.lib.fields import WholeUrl
 from clarion.lib.http import OWN_HEADERS, Answer, HttpClient
 from clarion.lib.sending import Gone, InDoubt, Misconfigured, NotSent, Receipt, Refused, SendError, Throttled
+from clarion.lib.signatures import PREFIX, key_of, new_secret, signed
 from clarion.lib.times import wire_time
 from clarion.lib.validators import after
 
-PREFIX = "whsec_"
-# Bytes of a secret (Standard Webhooks, "signature scheme"); ours have 32, as much as the hash has.
-SHORTEST, LONGEST, OURS = 24, 64, 32
 # How long the secret before this one signs, too: a day in which the receiver takes over the new one.
 ROTATION = timedelta(hours=24)
 # Former secrets that sign at once, the newest: each is 48 bytes of a header, and nobody rotates so often.
@@ -43,9 +37,12 @@ LONGEST_ATTRIBUTE = 256
 
 
 def _secret(value: SecretStr) -> SecretStr:
-    if _key(value.get_secret_value()) is None:
-        raise ValueError(f"must be {PREFIX} and the base64 of {SHORTEST} to {LONGEST} bytes")
+    _key(value)
     return value
+
+
+def _key(secret: SecretStr) -> bytes:
+    return key_of(secret.get_secret_value())
 
 
 def _headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
@@ -112,7 +109,8 @@ class Webhook(Destination):
     def __init__(self, config: Config, http: HttpClient) -> None:
         super().__init__(config, http)
         self._headers = {name: value.get_secret_value() for name, value in config.headers.items()}
-        self._keys = [(_key_of(each.secret), each.until) for each in config.oldSecrets]
+        self._keys = [_key(config.secret)] if config.secret is not None else []
+        self._old_keys = [(_key(each.secret), each.until) for each in config.oldSecrets]
         self._secrets = _to_mask(config.url, [*self._headers.values(), *_secrets_of(config)])
 
     @classmethod
@@ -123,7 +121,7 @@ class Webhook(Destination):
         before = stored or {}
         kept = {name: value for name, value in settings.items() if name != "oldSecrets"}
         if kept.get("secret") is None:
-            kept["secret"] = before.get("secret") or _made()
+            kept["secret"] = before.get("secret") or new_secret()
         old = [each for each in before.get("oldSecrets", ()) if datetime.fromisoformat(each["until"]) > now]
         if before.get("secret"):
             old.insert(0, {"secret": before["secret"], "until": wire_time(now + ROTATION)})
@@ -137,20 +135,18 @@ class Webhook(Destination):
 
     async def send(self, parcel: Parcel) -> Receipt:
         """POST the parcel's body, once."""
-        if self.config.secret is None:
+        if not self._keys:
             raise Misconfigured("there is no secret to sign with", code="secret")
         try:
             body = parcel.body.encode()
         except UnicodeEncodeError:
             raise Refused("the body cannot be written as UTF-8", code="text") from None
         moment = int(parcel.at.timestamp())
-        keys = [_key_of(self.config.secret), *(key for key, until in self._keys if until > parcel.at)]
+        keys = [*self._keys, *(key for key, until in self._old_keys if until > parcel.at)]
         headers = {
             **self._headers,
             **dict(_as_headers(parcel.attributes)),
-            "webhook-id": parcel.id,
-            "webhook-timestamp": str(moment),
-            "webhook-signature": " ".join(_signature(key, parcel.id, moment, body) for key in keys),
+            **signed(keys, message_id=parcel.id, moment=moment, body=body),
         }
         answer = await self.http.post(
             self.config.url, body, headers=headers, timeout=self.config.timeout, secrets=self._secrets
@@ -199,39 +195,15 @@ def _as_headers(attributes: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return the attributes that can be headers: `event_id` is Clarion-Event-Id. The body has them all."""
     found = []
     for name, value in attributes.items():
-        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).replace("_", "-").split("-")
-        header = "-".join(["Clarion", *(word.capitalize() for word in words)])
-        if (
-            HEADER_NAME.fullmatch(header)
-            and HEADER_VALUE.fullmatch(value)
-            and len(value) <= LONGEST_ATTRIBUTE
-        ):
+        header = _header(name)
+        if header and HEADER_VALUE.fullmatch(value) and len(value) <= LONGEST_ATTRIBUTE:
             found.append((header, value))
     return found[:MOST_HEADERS]
 
 
-def _signature(key: bytes, parcel_id: str, moment: int, body: bytes) -> str:
-    signed = hmac.digest(key, f"{parcel_id}.{moment}.".encode() + body, hashlib.sha256)
-    return f"v1,{base64.b64encode(signed).decode()}"
-
-
-def _made() -> str:
-    return PREFIX + base64.b64encode(secrets.token_bytes(OURS)).decode()
-
-
-def _key_of(secret: SecretStr) -> bytes:
-    key = _key(secret.get_secret_value())
-    if key is None:
-        raise Misconfigured("the secret cannot sign", code="secret")
-    return key
-
-
-def _key(text: str) -> bytes | None:
-    """Return the bytes that a secret stands for; None when it is none."""
-    if not text.startswith(PREFIX):
-        return None
-    try:
-        key = base64.b64decode(text.removeprefix(PREFIX), validate=True)
-    except (ValueError, binascii.Error):
-        return None
-    return key if SHORTEST <= len(key) <= LONGEST else None
+@functools.lru_cache(maxsize=256)  # names come from our code; to make one takes longer than to sign
+def _header(name: str) -> str:
+    """Return the header by which an attribute goes along; an empty text where it cannot."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).replace("_", "-").split("-")
+    header = "-".join(["Clarion", *(word.capitalize() for word in words)])
+    return header if HEADER_NAME.fullmatch(header) else ""

@@ -1,4 +1,4 @@
-"""Prove that every message is accounted for; name the row that breaks it.
+"""Prove that every message and delivery is accounted for; name the row that breaks it.
 
 True beside working workers: each check is one statement, so it sees one moment.
 """
@@ -9,11 +9,22 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Count, F, Model, Q, QuerySet, Window
+from django.db.models import Count, Exists, F, Model, OuterRef, Q, QuerySet, Window
 
-from clarion.models import Engagement, EngagementCount, Mailing, MailingCount, Message, State, Worker
+from clarion.models import (
+    Delivery,
+    DeliveryCount,
+    Engagement,
+    EngagementCount,
+    Mailing,
+    MailingCount,
+    Message,
+    State,
+    Worker,
+)
 from clarion.models.engagements import BY_MACHINE, REVENUE, Kind
-from clarion.models.outgoing import OPEN_STATES
+from clarion.models.outgoing import OPEN_STATES, Outgoing, Reason
+from clarion.outbox.claims import KINDS
 
 # A due row that nobody touched for this long is not merely waiting for its turn to be written down.
 STUCK = timedelta(hours=1)
@@ -32,17 +43,18 @@ class Finding:
 
 def run(now: datetime) -> list[Finding]:
     """Check every promise about accounts; an empty list is the proof that they hold."""
-    return [*_counters(), *_engagements(), *_overdue(now), *_orphans(), *_materialised()]
+    return [*_counters(), *_engagements(), *_overdue(now), *_orphans(), *_lines(), *_materialised()]
 
 
 def _counters() -> Iterator[Finding]:
-    """The counters equal a count of the rows, per mailing, state and reason; of a pruned one, all of them together."""
-    for mailing, state, reason, there, kept in _differences():
-        yield Finding(
-            "counter",
-            f"mailing {mailing}: {kept} counted as {state} {reason or '(no reason)'}, {there} are there",
-            (mailing,),
-        )
+    """The counters equal a count of the rows, per owner, state and reason; of a pruned mailing, all of them together."""
+    for what, model, counts in (
+        ("mailing", Message, MailingCount),
+        ("subscription", Delivery, DeliveryCount),
+    ):
+        for owner, state, reason, there, kept in _differences(model, counts):
+            sentence = f"{kept} counted as {state} {reason or '(no reason)'}, {there} are there"
+            yield Finding("counter", f"{what} {owner}: {sentence}", (owner,))
     for mailing, there, dropped, kept in _pruned_differences():
         yield Finding(
             "pruned",
@@ -61,12 +73,12 @@ def _engagements() -> Iterator[Finding]:
         )
 
 
-def _differences() -> list[tuple[Any, ...]]:
-    """Return (mailing, state, reason, rows, counter) wherever the last two differ."""
-    name = connection.ops.quote_name
-    key = ", ".join(map(name, ("mailing_id", "state", "reason")))
-    rows = f"SELECT {key}, COUNT(*) AS there FROM {_table(Message)} GROUP BY {key}"  # noqa: S608
-    return _compared(MailingCount, ("mailing_id", "state", "reason"), rows)
+def _differences(model: type[Outgoing], counts: type[Model]) -> list[tuple[Any, ...]]:
+    """Return (owner, state, reason, rows, counter) wherever the last two differ."""
+    names = (model.OWNER, "state", "reason")
+    key = ", ".join(map(connection.ops.quote_name, names))
+    rows = f"SELECT {key}, COUNT(*) AS there FROM {_table(model)} GROUP BY {key}"  # noqa: S608
+    return _compared(counts, names, rows)
 
 
 def _engagement_differences() -> list[tuple[Any, ...]]:
@@ -95,11 +107,14 @@ def _compared(counters: type[Model], key: tuple[str, str, str], counted: str) ->
     name = connection.ops.quote_name
     keys, x = ", ".join(map(name, key)), name("x")
     there, kept, count = name("there"), name("kept"), name("count")
+    # Of a pruned mailing they are more than there is; what was dropped of deliveries is counted no more.
+    pruned = f"SELECT id FROM {_table(Mailing)} WHERE pruned > 0"  # noqa: S608
+    without = f"WHERE mailing_id NOT IN ({pruned}) " if key[0] == "mailing_id" else ""
     sql = (
         f"SELECT {keys}, SUM({there}), SUM({kept}) FROM ("  # noqa: S608 - names of ours, no values
         f"SELECT {keys}, {there}, 0 AS {kept} FROM ({counted}) {name('c')} "
         f"UNION ALL SELECT {keys}, 0, {count} FROM {_table(counters)}"
-        f") {x} WHERE mailing_id NOT IN (SELECT id FROM {_table(Mailing)} WHERE pruned > 0) "
+        f") {x} {without}"
         f"GROUP BY {keys} HAVING SUM({there}) <> SUM({kept}) ORDER BY {keys}"
     )
     with connection.cursor() as cursor:
@@ -128,8 +143,9 @@ def _table(model: type[Model]) -> str:
 
 def _overdue(now: datetime) -> Iterator[Finding]:
     """Whatever is open has something that moves it: nothing is long past its deadline."""
-    stuck = Message.objects.filter(state__in=OPEN_STATES, deadline_at__lt=now - STUCK)
-    yield from _named("overdue", "open although the deadline is more than an hour past", stuck)
+    for model in KINDS:
+        stuck = model._default_manager.filter(state__in=OPEN_STATES, deadline_at__lt=now - STUCK)
+        yield from _named("overdue", "open although the deadline is more than an hour past", stuck)
     unset = Message.objects.filter(Q(state=State.UNKNOWN) & ~Q(due_at=F("deadline_at")))
     yield from _named("doubt", "in doubt and not looked at again at the deadline", unset)
 
@@ -137,8 +153,17 @@ def _overdue(now: datetime) -> Iterator[Finding]:
 def _orphans() -> Iterator[Finding]:
     """Whatever is being sent is held by a worker that lives or will be rescued from."""
     workers = Worker.objects.filter(ended_at=None).values("pk")
-    orphans = Message.objects.filter(state=State.SENDING).exclude(worker_id__in=workers)
-    yield from _named("orphan", "being sent by no worker", orphans)
+    for model in KINDS:
+        orphans = model._default_manager.filter(state=State.SENDING).exclude(worker_id__in=workers)
+        yield from _named("orphan", "being sent by no worker", orphans)
+
+
+def _lines() -> Iterator[Finding]:
+    """In every line somebody is under way, or may go: nobody waits behind nobody."""
+    busy = Delivery.objects.filter(order_key=OuterRef("order_key"), state__in=OPEN_STATES)
+    moving = busy.exclude(state=State.WAITING, reason=Reason.IN_LINE, due_at=F("deadline_at"))
+    waiting = Delivery.objects.filter(state=State.WAITING, reason=Reason.IN_LINE)
+    yield from _named("line", "standing in line behind nobody", waiting.exclude(Exists(moving)))
 
 
 def _materialised() -> Iterator[Finding]:
@@ -150,7 +175,7 @@ def _materialised() -> Iterator[Finding]:
         yield Finding("finished", "mailings that are over and still have open messages", rows)
 
 
-def _named(kind: str, sentence: str, rows: QuerySet[Message]) -> Iterator[Finding]:
+def _named(kind: str, sentence: str, rows: QuerySet[Any]) -> Iterator[Finding]:
     # The number beside each row, not asked for on its own: it would be that of another moment.
     counted = rows.annotate(total=Window(Count("pk"))).order_by("pk").values_list("pk", "total")
     named = list(counted[:NAMED])

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from clarion.flows.matching import Heard, Interest, interested
+from clarion.flows.matching import Heard, Interest, Wanted
 from clarion.flows.rounds import each
-from clarion.models import Delivery, DeliveryCount, Event, Lane, State, Subscription, Tenant
+from clarion.models import Delivery, DeliveryCount, Lane, State, Subscription, Tenant
 from clarion.models.bulk import Values, insert_rows, read_among
 from clarion.models.deliveries import line
+from clarion.models.events import Logged
 from clarion.models.moves import Move, move
 from clarion.models.outcomes import Outcome, write
 from clarion.models.outgoing import FIRST_TRY, Reason
@@ -38,24 +39,21 @@ COLUMNS = (
 )
 
 
-def apply(tenant: Tenant, events: Sequence[Event], now: datetime) -> None:
+def apply(tenant: Tenant, events: Sequence[Logged], now: datetime) -> None:
     """Make a delivery of each event for each subscription that wants to hear of it, once."""
     heard = [Heard(event) for event in events]
-    by_entity = interested(heard, Subscription.objects.of(tenant))
-    if by_entity:
-        pairs = [
-            (interest, told.event)
-            for told in heard
-            for name in sorted(told.entities)
-            for interest in by_entity.get(name, ())
-            if interest.from_seq < told.event.seq and interest.takes(told)
-        ]
-        make(tenant, pairs, now)
+    wanted = Wanted(Subscription.objects.of(tenant), heard)
+    make(tenant, [(interest, told.event) for told in heard for interest in wanted.by(told)], now)
+
+
+def is_wanted(tenant: Tenant) -> bool:
+    """Whether anybody is subscribed to anything."""
+    return Subscription.objects.of(tenant).active().exists()
 
 
 def make(
     tenant: Tenant,
-    pairs: Collection[tuple[Interest, Event]],
+    pairs: Collection[tuple[Interest, Logged]],
     now: datetime,
     *,
     redelivery_id: int = 0,
@@ -69,19 +67,19 @@ def make(
     if not new:
         return 0
     hold_lanes(interest.lane_id for interest, _ in new if interest.is_ordered)
+    waiting, deadline_at, tenant_id = State.WAITING.value, now + LONGEST, tenant.pk
     rows: list[Values] = []
     lines = set()
     shifts: Counter[tuple[int, str, str, int]] = Counter()
     for interest, event in new:
-        place = line(interest.subscription_id, event.about) if interest.is_ordered else None
-        reason = Reason.IN_LINE if interest.is_ordered else ""
-        due_at = now + LONGEST if interest.is_ordered else now
-        owner = (tenant.pk, interest.subscription_id, interest.lane_id, event.seq, redelivery_id, place)
-        what = (State.WAITING.value, reason, priority, due_at, now + LONGEST, now)
-        rows.append((*owner, *what, 0, 0, 0, "", "", ""))
-        shifts[interest.subscription_id, State.WAITING.value, reason, tenant.pk] += 1
-        if place is not None:
+        place, reason, due_at = None, "", now
+        if interest.is_ordered:
+            # Its line lets it go.
+            place, reason, due_at = line(interest.subscription_id, event.about), Reason.IN_LINE, deadline_at
             lines.add(place)
+        owner = (tenant_id, interest.subscription_id, interest.lane_id, event.seq, redelivery_id, place)
+        rows.append((*owner, waiting, reason, priority, due_at, deadline_at, now, 0, 0, 0, "", "", ""))
+        shifts[interest.subscription_id, waiting, reason, tenant_id] += 1
     insert_rows(Delivery, COLUMNS, rows)
     if lines:
         Delivery.objects.of(tenant, leads=False).let_go(lines, now)
@@ -105,7 +103,7 @@ def sweep_due(now: datetime) -> int:
     return again + sum(each(Subscription.objects.to_sweep().order_by("pk"), _sweep, now))
 
 
-def _unknown(pairs: Collection[tuple[Interest, Event]], redelivery_id: int) -> list[tuple[Interest, Event]]:
+def _unknown(pairs: Collection[tuple[Interest, Logged]], redelivery_id: int) -> list[tuple[Interest, Logged]]:
     """Return those of which there is no delivery yet: a reader may come by an event again."""
     if not pairs:
         return []
@@ -152,7 +150,7 @@ def _sweep_again(subscription: Subscription, now: datetime) -> int:
 def _tell(subscription: Subscription, now: datetime) -> None:
     outcome = Outcome(
         kind="SUBSCRIPTION_DISABLED",
-        event_id=f"subscription-{subscription.uid.hex}-{now.timestamp():.0f}",
+        event_id=f"clarion-subscription-{subscription.uid.hex}-{now.timestamp():.0f}",
         entity_name="SUBSCRIPTION",
         entity_id=subscription.ref,
         customer_ref=None,

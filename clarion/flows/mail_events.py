@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from clarion.lib.machines import is_machine
-from clarion.models import Event
 from clarion.models.customers import number_in
 from clarion.models.engagements import MONEY_PARTS, Kind
+from clarion.models.events import Logged
 
 _KINDS = {
     "email_sent": Kind.SENT,
@@ -64,12 +64,12 @@ class MailEvent:
         return number_in(self.email_id)
 
 
-def read_all(events: Sequence[Event]) -> list[MailEvent]:
+def read_all(events: Sequence[Logged]) -> list[MailEvent]:
     """Return what these events say, in their order; those that are no mail events are left out."""
     return [_read(event) for event in events if event.kind in _KINDS and event.customer_ref]
 
 
-def _read(event: Event) -> MailEvent:
+def _read(event: Logged) -> MailEvent:
     members: dict[str, Any] = msgspec.json.decode(event.body)
     kind = _KINDS[event.kind]
     if kind == Kind.BOUNCED and _is_soft(members):

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from django.db import transaction
 
+from clarion.flows import outcomes
 from clarion.flows.drafts import Draft as Draft
 from clarion.flows.drafts import draft_of, fields_of
 from clarion.flows.rounds import each
@@ -259,5 +260,6 @@ def _finish(mailing: Mailing, now: datetime) -> int:
         return 0
     mailing.finished_at = now
     Lane.objects.filter(mailing=mailing).update(ended_at=now)
+    outcomes.tell_of_mailing(mailing, now)
     log.info("mailing_finished", mailing_id=mailing.pk, tenant=mailing.tenant.name)
     return 1

@@ -1,14 +1,15 @@
 """Which subscription wants to hear of which event, and if not, why not."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from clarion.lib import payload_filters
 from clarion.lib.payload_filters import Filter
-from clarion.models import Event, Subscription
+from clarion.models import Subscription
+from clarion.models.events import Logged
 from clarion.models.outcomes import OUTCOMES
 from clarion.models.subscriptions import ALL, EFFECTS, Subscriptions
 from clarion.outbox.bodies import readable
@@ -21,7 +22,7 @@ _OWN = frozenset(name.lower() for name in OUTCOMES)
 class Heard:
     """An event as subscriptions look at it. Its document is read when the first filter asks for it."""
 
-    def __init__(self, event: Event) -> None:
+    def __init__(self, event: Logged) -> None:
         self.event = event
         self.effect = EFFECTS.get(event.operation)
         self.entities = entities(event.entity)
@@ -56,13 +57,39 @@ class Interest:
 
     def takes(self, heard: Heard) -> bool:
         """Whether the event is for it, when it came after it."""
-        if heard.effect is None or not getattr(self, heard.effect):
-            return False
-        if self.entity not in heard.entities or heard.event.is_test != self.is_test:
-            return False
-        return self.filter is None or self.filter.matches(heard.document)
+        is_wanted = self.wants(heard.entities, heard.effect, is_test=heard.event.is_test)
+        return is_wanted and (self.filter is None or self.filter.matches(heard.document))
+
+    def wants(self, entities: frozenset[str], effect: str | None, *, is_test: bool) -> bool:
+        """Whether events of this kind are for it, as far as its filter has nothing against one."""
+        is_meant = self.entity in entities and self.is_test == is_test
+        return is_meant and effect is not None and bool(getattr(self, effect))
 
 
+class Wanted:
+    """Who of some subscriptions wants to hear of which events."""
+
+    def __init__(self, rows: Subscriptions, heard: Iterable[Heard]) -> None:
+        names = {name for each in heard if each.effect is not None for name in each.entities}
+        self._interests = interests(rows.interested_in(names)) if names else []
+        # By kind of event: most of a log are of few kinds.
+        self._of_kind: dict[tuple[frozenset[str], str | None, bool], list[Interest]] = {}
+
+    def by(self, heard: Heard) -> Iterator[Interest]:
+        """Give those for whom this event is, and who were there before it."""
+        kind = (heard.entities, heard.effect, heard.event.is_test)
+        wanting = self._of_kind.get(kind)
+        if wanting is None:
+            wanting = [each for each in self._interests if each.wants(*kind[:2], is_test=kind[2])]
+            self._of_kind[kind] = wanting
+        for each in wanting:
+            if each.from_seq < heard.event.seq and (
+                each.filter is None or each.filter.matches(heard.document)
+            ):
+                yield each
+
+
+@lru_cache(maxsize=4096)  # names of entities come from outside
 def entities(entity: str) -> frozenset[str]:
     """Return under which names subscriptions may mean an event about this entity (folded)."""
     own = {entity, _PART_OF.get(entity, entity)}
@@ -79,16 +106,7 @@ def interests(rows: Subscriptions) -> list[Interest]:
     return [Interest(*values) for values in rows_read]
 
 
-def interested(events: Iterable[Heard], rows: Subscriptions) -> dict[str, list[Interest]]:
-    """Return who of these wants to hear of the entities that the events are about, by the name that they use."""
-    names = {name for heard in events if heard.effect is not None for name in heard.entities}
-    by_entity: dict[str, list[Interest]] = {}
-    for interest in interests(rows.interested_in(names)) if names else ():
-        by_entity.setdefault(interest.entity, []).append(interest)
-    return by_entity
-
-
-def failures(subscription: Subscription, event: Event) -> list[Failure]:
+def failures(subscription: Subscription, event: Logged) -> list[Failure]:
     """Return everything for which this event would not be forwarded; nothing where it would be."""
     heard = Heard(event)
     (interest,) = interests(Subscription.objects.of(subscription.tenant).filter(pk=subscription.pk))

@@ -10,7 +10,7 @@ from clarion.models import EventHead, ReaderPosition, Tenant
 
 # A reader that is new here begins with the first event that is still in the log.
 READERS: tuple[Reader, ...] = (
-    Reader("forwarding", forwarding.apply),
+    Reader("forwarding", forwarding.apply, is_wanted=forwarding.is_wanted),
     Reader("tracking", tracking.apply, frozenset(mail_events.KINDS)),
 )
 # A reader with nothing to read is looked for again when something has come in; and this often anyway, because it may

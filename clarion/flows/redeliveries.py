@@ -1,6 +1,6 @@
 """Events or deliveries are sent to a subscriber once more, because somebody asked: counted, written down, done in slices."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -175,7 +175,8 @@ def _replay(asked: Redelivery, subscription: Subscription, now: datetime) -> int
         asked.cursor = asked.until
         return 0
     interest = _interest(subscription)
-    taken = _taken(rows.filter(seq__lte=end).defer("facts"), interest, asked.filter)
+    between = Event.objects.of(asked.tenant).between
+    taken = _taken(between(asked.tenant_id, asked.cursor, end), interest, asked.filter)
     asked.cursor = end
     pairs = [(interest, event) for event in taken]
     return make(asked.tenant, pairs, now, redelivery_id=asked.pk, priority=BULK)
@@ -225,7 +226,7 @@ def _count_events(subscription: Subscription, span: Span) -> Count:
     return Count(round(found * size / len(numbers)) if step > 1 else found, step == 1)
 
 
-def _taken(found: Any, interest: Interest, spec: dict[str, Any] | None) -> Iterator[Event]:
+def _taken(found: Iterable[Any], interest: Interest, spec: dict[str, Any] | None) -> Iterator[Any]:
     """Give those of these events that the subscription takes, and the filter beside its own as well."""
     wanted = compiled(spec)
     for event in found:

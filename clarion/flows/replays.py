@@ -83,7 +83,7 @@ def _rerun(reader: Reader, row: ParkedEvent, now: datetime) -> bool | None:
             lock_position(tenant, reader.name)
             if not ParkedEvent.objects.of(tenant).filter(pk=row.pk).delete()[0]:
                 return None
-            reader.apply(tenant, [Event.objects.of(tenant).get(seq=row.seq)], now)
+            reader.apply(tenant, [Event.objects.of(tenant).get(seq=row.seq).logged], now)
         return True
 
     try:

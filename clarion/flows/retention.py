@@ -1,13 +1,15 @@
 """How long each tenant's rows are kept, and what drops them then: in small batches, whatever depends on them first."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Length
 
 from clarion.flows import readers
@@ -15,6 +17,9 @@ from clarion.flows.reading import lock_position
 from clarion.flows.rounds import each
 from clarion.models import (
     Attempt,
+    Delivery,
+    DeliveryAttempt,
+    DeliveryCount,
     Engagement,
     Event,
     EventHead,
@@ -22,6 +27,7 @@ from clarion.models import (
     Message,
     ParkedEvent,
     ReaderPosition,
+    Subscription,
     Tenant,
 )
 from clarion.models.engagements import Kind
@@ -36,13 +42,14 @@ SERVER_BATCH = 500
 # Characters of documents dropped at once; freeing their pages took SQLite 10 ms.
 MOST_CHARACTERS = 4 * 1024 * 1024
 
-# Logs cut in one step, those with the oldest events first. To find them is a look at every tenant.
+# Logs, or tenants' deliveries, cut in one step, those with the oldest first. To find them is a look at every tenant.
 LOGS = 8
 
 # What is kept, the unit its time is given in, and the least that is promised to callers.
 UNITS = {
     "keep_events_days": timedelta(days=1),
     "keep_messages_days": timedelta(days=1),
+    "keep_deliveries_days": timedelta(days=1),
     "keep_attempts_days": timedelta(days=1),
     "keep_answers_hours": timedelta(hours=1),
 }
@@ -120,16 +127,32 @@ def prune_messages(now: datetime) -> int:
     return done
 
 
+def prune_deliveries(now: datetime) -> int:
+    """Drop the next batch of deliveries that ended long ago, with their attempts and out of the counts; return how many."""
+    dropped = 0
+    for own, before in kept_by_tenants("keep_deliveries_days", now):
+        first = Delivery.objects.filter(tenant=OuterRef("pk")).order_by("id").values("created_at")[:1]
+        tenants = Tenant.objects.filter(keep_deliveries_days=own).annotate(oldest=Subquery(first))
+        for tenant in tenants.filter(oldest__lt=before).order_by("oldest")[:LOGS]:
+            dropped += again_on_deadlock(partial(_drop_deliveries, tenant, before))
+            if dropped >= _batch():
+                break
+    return dropped
+
+
 def prune_attempts(now: datetime) -> int:
-    """Drop the next batch of tries that are too old; return how many."""
+    """Drop the next batch of tries that are too old, of each kind; return how many."""
     dropped = 0
     for own, before in kept_by_tenants("keep_attempts_days", now):
-        oldest = Attempt.objects.filter(tenant=OuterRef("pk")).order_by("ended_at").values("ended_at")[:1]
-        tenants = Tenant.objects.filter(keep_attempts_days=own).annotate(oldest=Subquery(oldest))
-        for tenant in tenants.filter(oldest__lt=before).order_by("oldest")[:1]:
-            rows = Attempt.objects.of(tenant).filter(ended_at__lt=before).order_by("ended_at")
-            ids = list(rows.values_list("pk", flat=True)[: _batch()])
-            dropped += Attempt.objects.of(tenant).filter(pk__in=ids).delete()[0]
+        tenants = Tenant.objects.filter(keep_attempts_days=own)
+        for model in (Attempt, DeliveryAttempt):
+            rows: Any = model._default_manager
+            oldest = rows.filter(tenant=OuterRef("pk")).order_by("ended_at").values("ended_at")[:1]
+            with_old = tenants.annotate(oldest=Subquery(oldest)).filter(oldest__lt=before)
+            for tenant in with_old.order_by("oldest")[:1]:
+                old = rows.of(tenant).filter(ended_at__lt=before).order_by("ended_at")
+                ids = list(old.values_list("pk", flat=True)[: _batch()])
+                dropped += rows.of(tenant).filter(pk__in=ids).delete()[0]
     return dropped
 
 
@@ -218,6 +241,29 @@ def _drop_engagements(tenant: Tenant, message_ids: list[int]) -> None:
     if first is not None:
         rows = rows.exclude(kind=Kind.PURCHASED, seq__gte=first)
     rows.delete()
+
+
+def _drop_deliveries(tenant: Tenant, before: datetime) -> int:
+    with transaction.atomic():
+        oldest = Delivery.objects.of(tenant).filter(created_at__lt=before).order_by("id")
+        held = Delivery.objects.of(tenant).lock(list(oldest.values_list("pk", flat=True)[: _batch()]))
+        rows = Delivery.objects.of(tenant).filter(pk__in=[row.id for row in held])
+        # Some may have been asked for again, and be on their way; those behind them wait for a week at most.
+        ended = set(rows.filter(finished_at__lt=before).values_list("pk", flat=True))
+        _begin_behind(tenant, rows.filter(pk__in=ended, redelivery_id=0))
+        shifts = Counter((row.owner_id, row.state, row.reason, tenant.pk) for row in held if row.id in ended)
+        DeliveryAttempt.objects.of(tenant).filter(delivery__in=ended).delete()
+        rows.filter(pk__in=ended).delete()
+        DeliveryCount.objects.of(tenant).shift({key: -count for key, count in shifts.items()})
+    return len(ended)
+
+
+def _begin_behind(tenant: Tenant, dropped: QuerySet[Delivery]) -> None:
+    """See to it that a reader that is sent back does not take what was dropped for what was never made."""
+    last = dropped.values_list("subscription").annotate(last=Max("seq")).order_by("subscription")
+    for subscription_id, seq in last:
+        rows = Subscription.objects.of(tenant).filter(pk=subscription_id, from_seq__lt=seq)
+        rows.update(from_seq=seq)
 
 
 def _batch() -> int:

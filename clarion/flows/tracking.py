@@ -13,13 +13,14 @@ import structlog
 from django.conf import settings
 from django.db.models import Min
 
-from clarion.flows import consents
+from clarion.flows import consents, outcomes
 from clarion.flows.credit import credit
 from clarion.flows.mail_events import MailEvent, read_all
 from clarion.flows.mail_ties import Mail, tie
-from clarion.models import Customer, Engagement, EngagementCount, Event, Message, State, Tenant
+from clarion.models import Customer, Engagement, EngagementCount, Message, State, Tenant
 from clarion.models.bulk import Values, insert_rows
 from clarion.models.engagements import BY_MACHINE, REVENUE, Credit, EngagementKey, Kind
+from clarion.models.events import Logged
 from clarion.models.moves import Move, move
 from clarion.models.outgoing import NEXT, Held, Reason
 
@@ -33,7 +34,7 @@ _COLUMNS = (
 _ARRIVALS = {Kind.DELIVERED: (State.DELIVERED, ""), Kind.BOUNCED: (State.UNDELIVERED, Reason.BOUNCED)}
 
 
-def apply(tenant: Tenant, events: Sequence[Event], now: datetime) -> None:
+def apply(tenant: Tenant, events: Sequence[Logged], now: datetime) -> None:
     """Take in a slice of the tenant's log, in the caller's transaction. Taken in again, it changes nothing.
 
     The caller holds the reader's position, so that no two slices of a tenant are taken in at once. Queries for each
@@ -56,6 +57,8 @@ def apply(tenant: Tenant, events: Sequence[Event], now: datetime) -> None:
     shifts.update(_credit(tenant, [each for each in fresh if each.seq not in mails], people))
     EngagementCount.objects.of(tenant).shift(shifts)
     ledger.store(tenant)
+    # Last: the head of the log is held from here on.
+    outcomes.tell_of_mails(tenant, fresh, mails, ledger.consents, now)
     log.info(
         "mail_events_read",
         tenant=tenant.name,

@@ -190,8 +190,8 @@ class Pool:
         try:
             found = await self._loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
             if self._egress is not None:
-                # What is kept was judged, and nobody asks for the name again on the way to the connection: a name that
-                # leads elsewhere a moment later (DNS rebinding) leads nowhere.
+                # What is kept was judged, and nobody asks for the name again on the way to the connection (uvloop reads
+                # the address once more): a name that leads elsewhere a moment later (DNS rebinding) leads nowhere.
                 self._egress.admit(origin.host, (str(address[0]) for *_, address in found))
             origin.addresses, origin.addresses_until = found, self._loop.time() + NAME_KEPT
         finally:

@@ -98,7 +98,8 @@ class Egress:
     """
 
     def __init__(self, allowed: Sequence[str] = (), *, plain_http: bool = False) -> None:
-        entries = [entry.strip().lower().removesuffix(".") for entry in allowed]
+        # With brackets an address stands in CLARION_ALLOWED_HOSTS.
+        entries = [entry.strip().strip("[]").lower().removesuffix(".") for entry in allowed]
         self._names = frozenset(entry for entry in entries if _is_name(entry))
         self._networks = [_network(entry) for entry in entries if entry not in self._names]
         self._plain_http = plain_http

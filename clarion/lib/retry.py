@@ -16,10 +16,15 @@ LAST_TRY_SPREAD = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Seconds: the ceilings of the waits, one after the other, and the least wait of any."""
+    """Seconds: the ceilings of the waits, one after the other, and the least wait of any.
+
+    `counts_trials`: a send that tried for all others whether the other side is back uses up a try of its own. Where waits
+    are short, who is the first in line would use up all of its tries in an outage.
+    """
 
     ceilings: tuple[float, ...]
     floor: float
+    counts_trials: bool = False
 
     @property
     def most_tries(self) -> int:
@@ -45,6 +50,7 @@ FORWARDING = Policy(
         48 * 3600.0,
     ),
     floor=1.0,
+    counts_trials=True,
 )
 
 

@@ -99,7 +99,8 @@ class Box:
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         """`keys` as from `load_or_create_keys`, at least one."""
-        self._fernet = MultiFernet([Fernet(key) for key in keys])
+        self._each = [Fernet(key) for key in keys]
+        self._fernet = MultiFernet(self._each)
 
     def seal(self, mapping: Mapping[str, Any], *, owner: str) -> str:
         """Return the mapping (JSON values) encrypted and bound to its owner, as `gateway_account:<id>`."""
@@ -121,6 +122,24 @@ class Box:
             raise BadSeal(f"a sealed text was found at {owner} that was made for another owner")
         content: dict[str, Any] = plain["content"]
         return content
+
+    def opener(self, text: str) -> int | None:
+        """Return the index of the key that opens a sealed text, whosever it is; None: no key does."""
+        for index, key in enumerate(self._each):
+            with suppress(InvalidToken, ValueError):
+                key.decrypt(text)
+                return index
+        return None
+
+    def resealed(self, text: str) -> str:
+        """Return the same, for the same owner, sealed with the first key.
+
+        :raises BadSeal: no key opens it
+        """
+        try:
+            return self._fernet.rotate(text).decode("ascii")
+        except (InvalidToken, ValueError):
+            raise BadSeal("a sealed text does not open: another key file, or changed") from None
 
 
 def mask(text: str) -> str:

@@ -1,13 +1,8 @@
 """A tenant's credentials for a gateway, and the lane its messages leave by."""
 
-from collections.abc import Sequence
-from typing import Any
-from uuid import uuid4
-
-from django.conf import settings
 from django.db import models
 
-from clarion.lib.secrets import BadSeal, Box
+from clarion.models.sealed import Sealed
 from clarion.models.tenants import Tenant, TenantRows
 
 # Sends in a second: one in ten seconds is slower than anybody means; faster than the upper bound is no bound.
@@ -55,14 +50,14 @@ class GatewayAccounts(TenantRows["GatewayAccount"]):
         return self.filter(is_test=False).order_by("-id").first()
 
 
-class GatewayAccount(models.Model):
-    """One tenant's way to one provider. The settings are encrypted at rest and never given back."""
+class GatewayAccount(Sealed):
+    """One tenant's way to one provider. Its settings are never given back."""
+
+    SEALED_FOR = "gateway_account"
 
     tenant = models.ForeignKey(Tenant, models.CASCADE, db_index=False)
-    uid = models.UUIDField(default=uuid4, unique=True, editable=False)
     name = models.CharField(max_length=100)
     gateway = models.CharField(max_length=64)
-    sealed_settings = models.TextField(editable=False)
     # Empty: the gateway's own policy. `resend` or `hold`: what happens to a send whose answer was lost.
     doubt = models.CharField(max_length=10, blank=True)
     is_test = models.BooleanField(default=False)
@@ -76,24 +71,3 @@ class GatewayAccount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.gateway})"
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The clear settings. Only `outbox/dispatch.py` has a use for them."""
-        return Box(settings.SECRET_KEYS).open(self.sealed_settings, owner=self._owner)
-
-    def seal(self, clear: dict[str, Any]) -> None:
-        """Put `clear` in place of the settings; the caller saves."""
-        self.sealed_settings = Box(settings.SECRET_KEYS).seal(clear, owner=self._owner)
-
-    def opens_with(self, keys: Sequence[bytes]) -> bool:
-        """Whether these keys open the settings."""
-        try:
-            Box(keys).open(self.sealed_settings, owner=self._owner)
-        except BadSeal:
-            return False
-        return True
-
-    @property
-    def _owner(self) -> str:
-        return f"gateway_account:{self.uid}"

@@ -44,6 +44,13 @@ def read_rows(
     return read(_select(model, columns, where, *expressions), []) if ids else []
 
 
+def select_rows(
+    model: type[models.Model], columns: Sequence[str], where: str, values: Sequence[Any]
+) -> list[Values]:
+    """Return these columns of the rows that `where` names, as `lock_rows` does, locking nothing."""
+    return read(_select(model, columns, where), values)
+
+
 def read(sql: str, values: Sequence[Any]) -> list[Values]:
     """Return the rows of a SELECT, as the driver gives them; `moment` reads their times."""
     adapt = _adapter()
@@ -222,24 +229,21 @@ def _adapted(fields: Sequence[Any], rows: Sequence[Values]) -> Sequence[Sequence
         return rows
     adapt = _adapter()
     prepared = [list(row) for row in rows]
+    known: dict[Any, Any] = {}
     for row in prepared:
         for n in times:
-            row[n] = adapt(row[n])
+            value = row[n]
+            # Looked up here, because one moment stands in many rows and a call costs more than the look.
+            if value not in known:
+                known[value] = adapt(value)
+            row[n] = known[value]
     return prepared
 
 
 def _adapter() -> Callable[[Any], Any]:
-    """Return what makes a value one that the database takes. Only times need it; one moment stands in many rows."""
-    known: dict[datetime, Any] = {}
-
-    def adapt(value: Any) -> Any:
-        if not isinstance(value, datetime):
-            return value
-        if value not in known:
-            known[value] = connection.ops.adapt_datetimefield_value(value)
-        return known[value]
-
-    return adapt
+    """Return what makes a value one that the database takes. Only times need it."""
+    adapt_time = connection.ops.adapt_datetimefield_value
+    return lambda value: adapt_time(value) if isinstance(value, datetime) else value
 
 
 def _longer(field: Any) -> str:

@@ -2,14 +2,15 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Self
+from typing import Any, NamedTuple, Self
 
 from django.db import models
 
 from clarion.lib.comparable import comparable
 from clarion.models.appending import Log, append
 from clarion.models.attributes import Fact
-from clarion.models.bulk import Values, read
+from clarion.models.bulk import Values, moment, read, select_rows
+from clarion.models.bulk import numbers as spelt
 from clarion.models.tenants import Tenant, TenantRows
 
 # What belongs to one event beside its tenant and its number, in the order in which `append` takes it.
@@ -34,7 +35,56 @@ COLUMNS = (
 NAMING = ("ENTITY_EVENT", "SYSTEM_EVENT", "EVENT", "OTHER")
 
 
+def _entity(event: "Event | Logged") -> str:
+    # As folding would make it: kinds are ASCII.
+    return event.entity_name if event.kind in NAMING else event.kind.lower()
+
+
+def _about(event: "Event | Logged") -> str:
+    return f"{_entity(event)}:{event.entity_id or event.customer_ref or ''}"
+
+
+class Logged(NamedTuple):
+    """An event as it is read by those who read many: its row, without what only searches want."""
+
+    tenant_id: int
+    seq: int
+    event_id: str
+    kind: str
+    entity_name: str
+    entity_id: str
+    operation: str
+    customer_ref: str | None
+    happened_at: datetime
+    received_at: datetime
+    is_test: bool
+    body: str
+
+    @property
+    def entity(self) -> str:
+        """What kind of thing it is about, folded; empty where it does not say."""
+        return _entity(self)
+
+    @property
+    def about(self) -> str:
+        """What it is about, so that what is about the same reads the same: the kind of thing, and its id."""
+        return _about(self)
+
+
 class Events(TenantRows["Event"]):
+    def numbered(self, tenant_id: int, numbers: Collection[int]) -> list[Logged]:
+        """Return the events of this tenant that have these numbers, in any order."""
+        return _logged(f"tenant_id = %s AND seq IN ({spelt(numbers)})", [tenant_id]) if numbers else []
+
+    def between(
+        self, tenant_id: int, after: int, until: int, kinds: Collection[str] | None = None
+    ) -> list[Logged]:
+        """Return the events of this tenant from behind one number up to another, in order; of these kinds only."""
+        where, values = "tenant_id = %s AND seq > %s AND seq <= %s", [tenant_id, after, until]
+        if kinds is not None:
+            where += f" AND kind IN ({', '.join(['%s'] * len(kinds))})"
+        return _logged(f"{where} ORDER BY seq", [*values, *(kinds or ())]) if kinds != () else []
+
     def append(self, tenant: Tenant, rows: Sequence[Values]) -> dict[str, int]:
         """Store rows of COLUMNS, all with different ids, in the caller's transaction; return the number each was given.
 
@@ -119,10 +169,22 @@ class Event(models.Model):
     @property
     def entity(self) -> str:
         """What kind of thing it is about, folded; empty where it does not say."""
-        # As folding would make it: kinds are ASCII.
-        return self.entity_name if self.kind in NAMING else self.kind.lower()
+        return _entity(self)
 
     @property
     def about(self) -> str:
         """What it is about, so that what is about the same reads the same: the kind of thing, and its id."""
-        return f"{self.entity}:{self.entity_id or self.customer_ref or ''}"
+        return _about(self)
+
+    @property
+    def logged(self) -> Logged:
+        """The same as those who read many have it."""
+        return Logged(*(getattr(self, name) for name in Logged._fields))
+
+
+def _logged(where: str, values: Sequence[Any]) -> list[Logged]:
+    # Written out: the ORM takes 30 µs for each row, which is as much as all that is done with it.
+    return [
+        Logged._make((*row[:8], moment(row[8]), moment(row[9]), bool(row[10]), row[11]))
+        for row in select_rows(Event, ("tenant", *Logged._fields[1:]), where, values)
+    ]

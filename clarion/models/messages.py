@@ -111,7 +111,7 @@ def _tell(told: Mapping[int, tuple[str, Move]], now: datetime) -> None:
         }
         ref = refs.get(customer_id) or str(customer_id)
         # A message comes into a state once: whatever tells it again tells the same event.
-        event_id = f"message-{pk}-{kind.removeprefix('MESSAGE_').lower()}"
+        event_id = f"clarion-message-{pk}-{kind.removeprefix('MESSAGE_').lower()}"
         outcome = Outcome(kind, event_id, "MESSAGE", str(pk), ref, is_test, facts)
         by_tenant[step.held.tenant_id].append(outcome)
     # The heads of logs are held from here on, in the order of their tenants.

@@ -22,7 +22,8 @@ OUTCOMES = (*RARE, *MANY)
 class Outcome(NamedTuple):
     """Something that became of what we did.
 
-    `event_id` is the same however often it is told; `facts` are what is known of it, as texts.
+    `event_id` is the same however often it is told, and begins so that no shop has it; `facts` are what is known of it,
+    as texts.
     """
 
     kind: str

@@ -1,17 +1,15 @@
 """Who wants to hear of which events, and where; and the counters that say what became of the deliveries."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any, Self
-from uuid import uuid4
+from typing import Self
 
-from django.conf import settings
 from django.db import models
 
-from clarion.lib.secrets import BadSeal, Box
 from clarion.models.accounts import Lane
 from clarion.models.bulk import add_to_counts
 from clarion.models.outgoing import State
+from clarion.models.sealed import Sealed
 from clarion.models.tenants import Tenant, TenantRows
 
 # What an operation of the HTTP contract does to an entity. An event that names none tells of something new; one that
@@ -49,7 +47,7 @@ class Subscriptions(TenantRows["Subscription"]):
         return self.filter(models.Exists(waiting), is_active=False, sweep_cursor=None)
 
 
-class Subscription(models.Model):
+class Subscription(Sealed):
     """One subscriber of a tenant's events: which ones, in which form, to which destination.
 
     `ref` is the id that callers know it by. Events numbered up to `from_seq` came before it. `failing_since` is when
@@ -57,16 +55,15 @@ class Subscription(models.Model):
     `sweep_cursor` is set while deliveries that wait have to be cancelled, and says how far that has come.
     """
 
+    SEALED_FOR = "subscription"
     EVENT, INTERACTION = "event", "interaction"
 
     tenant = models.ForeignKey(Tenant, models.CASCADE, db_index=False)
-    uid = models.UUIDField(default=uuid4, unique=True, editable=False)
     ref = models.CharField(max_length=255)
     ref_is_number = models.BooleanField(default=False)
     destination = models.CharField(max_length=64)
     # The member under which the settings came: the seed prints a topic's in a member `sqs`.
     block = models.CharField(max_length=64)
-    sealed_settings = models.TextField(editable=False)
     entity_type = models.CharField(max_length=32)
     # The same, folded, as it is matched.
     entity = models.CharField(max_length=32)
@@ -108,31 +105,10 @@ class Subscription(models.Model):
         """Whether what is about one entity goes one after the other."""
         return self.lane.is_ordered
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The clear settings of its destination, as they are sent and shown, but for secrets."""
-        return Box(settings.SECRET_KEYS).open(self.sealed_settings, owner=self._owner)
-
-    def seal(self, clear: Mapping[str, Any]) -> None:
-        """Put `clear` in place of the settings; the caller saves."""
-        self.sealed_settings = Box(settings.SECRET_KEYS).seal(clear, owner=self._owner)
-
-    def opens_with(self, keys: Sequence[bytes]) -> bool:
-        """Whether these keys open the settings."""
-        try:
-            Box(keys).open(self.sealed_settings, owner=self._owner)
-        except BadSeal:
-            return False
-        return True
-
     def end(self, now: datetime, *, because: str = "") -> None:
         """Forward nothing more; what waits is cancelled by a sweep. The caller saves."""
         self.is_active, self.disabled_because = False, because
         self.sweep_cursor, self.changed_at = 0, now
-
-    @property
-    def _owner(self) -> str:
-        return f"subscription:{self.uid}"
 
 
 # Subscription, state, reason, tenant.

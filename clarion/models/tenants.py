@@ -35,6 +35,7 @@ class Tenant(models.Model):
     created_at = models.DateTimeField()
     keep_events_days = models.PositiveIntegerField(null=True, blank=True)
     keep_messages_days = models.PositiveIntegerField(null=True, blank=True)
+    keep_deliveries_days = models.PositiveIntegerField(null=True, blank=True)
     keep_attempts_days = models.PositiveIntegerField(null=True, blank=True)
     keep_answers_hours = models.PositiveIntegerField(null=True, blank=True)
 

@@ -133,7 +133,7 @@ class Outbox:
             strays = self._put_back_strays(now) if self._is_in_doubt else 0
             taken = taking.take(held) if taking else []
             self.is_alone = taking.is_suspect if taking else self.is_alone
-            verdicts = self.traffic.ask([each.due for each in taken], now=now)
+            verdicts = self.traffic.ask([each.due for each in taken], accounts, now=now)
             going = taking.choose(zip(taken, verdicts, strict=True), held) if taking else []
             stops = [each for each in verdicts if isinstance(each, Stop)]
             self._stopped = {each.due.lane_id for each in stops}

@@ -15,7 +15,10 @@ from clarion.lib.comparable import fold
 from clarion.lib.http import HttpClient
 from clarion.lib.sending import Gone, Receipt, SendError, Throttled
 from clarion.models import Delivery, Event, State, Subscription
+from clarion.models.bulk import read_rows
+from clarion.models.events import Logged
 from clarion.models.outgoing import Held, Reason
+from clarion.models.subscriptions import Subscriptions
 from clarion.outbox import bodies
 from clarion.outbox.gate import is_too_late
 from clarion.outbox.landing import Departure, Landing
@@ -58,14 +61,17 @@ class Deliveries(Traffic):
         """Systems tell what they have by its id, so it goes again."""
         return "resend"
 
-    def ask(self, rows: Sequence[DeliveryDue], *, now: datetime) -> list[Verdict]:
+    def ask(
+        self, rows: Sequence[DeliveryDue], accounts: Mapping[int, Any], *, now: datetime
+    ) -> list[Verdict]:
         if not rows:
             return []
         owners = {row.held.owner_id for row in rows}
-        subscriptions = Subscription.objects.select_related("tenant").in_bulk(owners)
-        events = _events(rows)
+        # Asked anew in each round: whoever said stop is not sent to.
+        active = {pk for pk, is_active in read_rows(Subscription, ("id", "is_active"), owners) if is_active}
+        contents = _Contents(_events(rows), now)
         return [
-            _verdict(row, subscriptions[row.held.owner_id], events.get((row.held.tenant_id, row.seq)), now)
+            _verdict(row, accounts[row.lane_id], contents, now, is_active=row.held.owner_id in active)
             for row in rows
         ]
 
@@ -107,8 +113,12 @@ class Deliveries(Traffic):
         }
         failing = {pk: since.failing_since for pk, since in wrong.items() if pk not in right}
         _note(mended, {pk for pk, since in failing.items() if since is None}, now)
-        _end(gone, GONE, now)
-        _end({pk for pk, since in failing.items() if since and now - since > FAILING_LONGEST}, FAILING, now)
+        rows = Subscription.objects.filter(is_active=True)
+        _end(rows.filter(pk__in=gone), GONE, now)
+        # Looked at again in their rows: since they were read somebody may have got through.
+        too_long = now - FAILING_LONGEST
+        tired = {pk for pk, since in failing.items() if since and since < too_long}
+        _end(rows.filter(pk__in=tired, failing_since__lt=too_long), FAILING, now)
 
     def client(self, slots: int) -> HttpClient:
         """Guarded: subscribers say where they are, and some of them mean us."""
@@ -128,7 +138,6 @@ class Deliveries(Traffic):
         return f"The settings of subscription {account.ref!r} do not fit destination {account.destination!r}"
 
 
-DELIVERIES = Deliveries()
 # By the format of a subscription.
 _BODIES = {Subscription.EVENT: bodies.event_body, Subscription.INTERACTION: bodies.interaction_body}
 
@@ -139,49 +148,71 @@ def parcel_id(subscription: Subscription, delivery_id: int) -> str:
     return f"dlv_{subscription.uid.hex[:12]}_{delivery_id}"
 
 
-def _verdict(row: DeliveryDue, subscription: Subscription, event: Event | None, now: datetime) -> Verdict:
-    if not subscription.is_active and row.seq is not None:
+class _Contents:
+    """What of a round's events leaves: made once, however many subscribers are told of one."""
+
+    def __init__(self, events: Mapping[tuple[int, int | None], Logged], now: datetime) -> None:
+        self._events = events
+        self._now = now
+        self._made: dict[tuple[int, int, str], tuple[str, Mapping[str, str], str]] = {}
+
+    def of(self, row: DeliveryDue, subscription: Subscription) -> tuple[str, Mapping[str, str], str] | None:
+        """Return body, attributes and group of this delivery; None where its event is gone."""
+        # What is only an example has no row in the log.
+        example_of = row.body and example(row.body, self._now)
+        event = example_of or self._events.get((row.held.tenant_id, row.seq))
+        if event is None:
+            return None
+        # An example is nobody else's.
+        key = (row.held.tenant_id, -row.held.id if example_of else event.seq, subscription.format)
+        made = self._made.get(key)
+        if made is None:
+            told = bodies.Told(
+                event_id=event.event_id,
+                entity=event.entity,
+                operation=event.operation,
+                tenant=subscription.tenant.name,
+                at=event.happened_at,
+                body=event.body,
+            )
+            made = (_BODIES[subscription.format](told), bodies.attributes(told), event.about)
+            self._made[key] = made
+        return made
+
+
+def _verdict(
+    row: DeliveryDue, subscription: Subscription, contents: _Contents, now: datetime, *, is_active: bool
+) -> Verdict:
+    if not is_active and row.seq is not None:
         return Stop(row, State.CANCELLED, Reason.SUBSCRIPTION_ENDED)
     if is_too_late(row.deadline_at, now):
         return Stop(row, State.EXPIRED, Reason.WINDOW_OVER)
-    if event is None and not row.body:
+    content = contents.of(row, subscription)
+    if content is None:
         return Stop(row, State.FAILED, Reason.EVENT_GONE)
-    # What is only an example has no row in the log.
-    event = event or example(row.body, now)
-    told = bodies.Told(
-        event_id=event.event_id,
-        entity=event.entity,
-        operation=event.operation,
-        tenant=subscription.tenant.name,
-        at=event.happened_at,
-        body=event.body,
-    )
-    body = _BODIES[subscription.format](told)
-    parcel = Parcel(
-        id=parcel_id(subscription, row.held.id),
-        body=body,
-        attributes=bodies.attributes(told),
-        group=event.about,
-        at=now,
-    )
+    body, attributes, group = content
+    parcel = Parcel(parcel_id(subscription, row.held.id), body, attributes, group, now)
     return Go(row, body, row.deadline_at, content=parcel)
 
 
-def example(body: str, now: datetime) -> Event:
-    """Return, not saved, the event of a document that is in no log."""
+def example(body: str, now: datetime) -> Logged:
+    """Return the event of a document that is in no log."""
     document = msgspec.json.decode(body)
     return Event(
+        seq=0,
         event_id=str(document["id"]),
         kind=document["event_type"],
         entity_name=fold(document.get("entity_name") or ""),
         entity_id=str(document.get("entity_id") or ""),
         operation=(document.get("event_payload") or {}).get("operation") or "",
         happened_at=now,
+        received_at=now,
+        is_test=False,
         body=body,
-    )
+    ).logged
 
 
-def _events(rows: Sequence[DeliveryDue]) -> dict[tuple[int, int | None], Event]:
+def _events(rows: Sequence[DeliveryDue]) -> dict[tuple[int, int | None], Logged]:
     of_tenant: defaultdict[int, set[int]] = defaultdict(set)
     for row in rows:
         if row.seq is not None:
@@ -189,7 +220,7 @@ def _events(rows: Sequence[DeliveryDue]) -> dict[tuple[int, int | None], Event]:
     return {
         (tenant_id, event.seq): event
         for tenant_id, numbers in of_tenant.items()
-        for event in Event.objects.filter(tenant=tenant_id, seq__in=numbers).defer("facts")
+        for event in Event.objects.numbered(tenant_id, numbers)
     }
 
 
@@ -206,12 +237,9 @@ def _note(mended: Collection[int], failing: Collection[int], now: datetime) -> N
         Subscription.objects.filter(pk__in=failing, failing_since=None).update(failing_since=now)
 
 
-def _end(ids: Collection[int], because: str, now: datetime) -> None:
+def _end(rows: Subscriptions, because: str, now: datetime) -> None:
     """End these subscriptions; what waits is cancelled, and the tenant told, by `flows/forwarding.sweep_due`."""
-    if not ids:
-        return
-    rows = Subscription.objects.filter(pk__in=ids, is_active=True).select_for_update().order_by("pk")
-    for subscription in rows:
+    for subscription in rows.select_for_update().order_by("pk"):
         subscription.end(now, because=because)
         subscription.save(update_fields=["is_active", "disabled_because", "sweep_cursor", "changed_at"])
         log.error("subscription_disabled", subscription=subscription.ref, because=because)

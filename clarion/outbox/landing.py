@@ -137,8 +137,8 @@ def _step(
 def _retry(
     row: Held, departure: Departure, error: SendError, now: datetime, rng: random.Random, retries: Policy
 ) -> Move:
-    # On trial it failed for the lane: that is no try of its own.
-    counted = departure.counted_tries + (not departure.is_trial)
+    # On trial it failed for the lane: that need not be a try of its own.
+    counted = departure.counted_tries + (retries.counts_trials or not departure.is_trial)
     if counted >= retries.most_tries:
         return _final(row, State.DEAD, Reason.TRIES_USED_UP, error, now)
     due_at = next_try(

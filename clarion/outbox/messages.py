@@ -29,7 +29,7 @@ class Messages(Traffic):
     def policy(self, account: GatewayAccount) -> str:
         return doubt.policy(account)
 
-    def ask(self, rows: Sequence[MessageDue], *, now: datetime) -> list[Verdict]:
+    def ask(self, rows: Sequence[MessageDue], accounts: Mapping[int, Any], *, now: datetime) -> list[Verdict]:
         return gate.ask(rows, now=now)
 
     def columns(self, verdict: Go) -> dict[str, Any]:

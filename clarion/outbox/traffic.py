@@ -48,8 +48,8 @@ class Traffic(abc.ABC):
         """Return what a lost answer leads to: `resend` or `hold`."""
 
     @abc.abstractmethod
-    def ask(self, rows: Sequence[Any], *, now: datetime) -> list[Verdict]:
-        """Return one verdict per row, in order."""
+    def ask(self, rows: Sequence[Any], accounts: Mapping[int, Any], *, now: datetime) -> list[Verdict]:
+        """Return one verdict per row, in order. `accounts` are those of their lanes."""
 
     @abc.abstractmethod
     def columns(self, verdict: Go) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from tests.contracts.test_gateways import Rerouted
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "destinations"
 BODY = '{"type":"ORDER","text":"nobody\'s business: Привет"}'
+# Seconds for an answer that comes; one that does not is waited for less.
+PATIENCE = 10.0
 AT = datetime(2026, 3, 4, 5, 6, 7, 890_000, tzinfo=UTC)
 
 
@@ -41,9 +43,11 @@ def made(kind: str, http: HttpClient, **settings: Any) -> Destination:
     return found(found.Config.model_validate({**sample_of(kind)["config"], **settings}), http)
 
 
-def rerouted(kind: str, port: int) -> Rerouted:
+def rerouted(kind: str, port: int, *, patience: float = PATIENCE) -> Rerouted:
     """Return a client that takes what is meant for the sample's origin to a port on loopback."""
-    return Rerouted(sample_of(kind)["http"]["origin"], port)
+    http = Rerouted(sample_of(kind)["http"]["origin"], port)
+    http.patience = patience
+    return http
 
 
 async def outcome_of(destination: Destination, what: Parcel | None = None) -> Receipt | SendError:

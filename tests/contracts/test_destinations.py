@@ -18,6 +18,7 @@ from clarion import destinations
 from clarion.lib.http import Answer
 from clarion.lib.sending import Gone, InDoubt, Misconfigured, NotSent, Receipt, Refused, SendError, Throttled
 from tests.contracts.parcels import (
+    PATIENCE,
     SAMPLES,
     made,
     outcome_of,
@@ -26,6 +27,7 @@ from tests.contracts.parcels import (
     rerouted,
     sample_of,
 )
+from tests.contracts.test_gateways import SOON, Rerouted
 from tests.sandbox.scripted import Script, answer, hanging, scripted
 
 KINDS = destinations.kinds()
@@ -75,11 +77,15 @@ async def never_ending(caller: Any) -> None:
         await caller.say(b"a" * 8192)
 
 
+def patience(script: Script) -> float:
+    return SOON if script is hanging else PATIENCE
+
+
 def sent(kind: str, script: Script) -> Receipt | SendError:
     """Send the sample's parcel to this script: one send is one request."""
 
     async def run() -> Receipt | SendError:
-        async with scripted(script) as server, rerouted(kind, server.port) as http:
+        async with scripted(script) as server, rerouted(kind, server.port, patience=patience(script)) as http:
             outcome = await outcome_of(made(kind, http))
             assert len(server.requests) == 1
             return outcome
@@ -89,7 +95,7 @@ def sent(kind: str, script: Script) -> Receipt | SendError:
 
 def sent_batch(kind: str, script: Script, parcels: list[Any]) -> Any:
     async def run() -> Any:
-        async with scripted(script) as server, rerouted(kind, server.port) as http:
+        async with scripted(script) as server, rerouted(kind, server.port, patience=patience(script)) as http:
             return await outcomes_of(made(kind, http), parcels)
 
     return asyncio.run(run())
@@ -181,7 +187,7 @@ def test_a_time_limit_before_the_request_was_written_is_not_sent(kind):
     async def silent(caller: Any) -> None:
         await caller.silence()  # where a TLS handshake is due
 
-    class Encrypted(type(rerouted(kind, 1))):  # type: ignore[misc]
+    class Encrypted(Rerouted):
         async def post(self, url: str, *args: Any, **named: Any) -> Answer:
             self._to = self._to.replace("http:", "https:")
             return await super().post(url, *args, **named)

@@ -46,6 +46,8 @@ def with_http() -> list[str]:
 class Rerouted(HttpClient):
     """The real client; what is meant for the provider's origin goes to a port on loopback."""
 
+    patience: float = SOON
+
     def __init__(self, origin: str, port: int) -> None:
         super().__init__()
         self._away_from, self._to = origin, f"http://127.0.0.1:{port}"
@@ -62,7 +64,9 @@ class Rerouted(HttpClient):
     ) -> Answer:
         assert url.startswith(self._away_from), "a gateway calls no origin but its sample's"
         url = url.replace(self._away_from, self._to, 1)
-        return await super().post(url, content, kind=kind, headers=headers, timeout=SOON, secrets=secrets)
+        return await super().post(
+            url, content, kind=kind, headers=headers, timeout=self.patience, secrets=secrets
+        )
 
 
 def gateway_of(kind: str, http: HttpClient) -> Gateway:

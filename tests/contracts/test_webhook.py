@@ -38,7 +38,7 @@ def sent(
 
     async def run() -> tuple[Receipt | SendError, Request]:
         async with scripted(script or answering(answer(200))) as server, HttpClient() as http:
-            whole = {"url": f"{server.url}/hooks?a=%20b&c", "secret": NEW, "timeout": 2, **settings}
+            whole = {"url": f"{server.url}/hooks?a=%20b&c", "secret": NEW, **settings}
             outcome = await outcome_of(Webhook(Webhook.Config.model_validate(whole), http), what)
             (request,) = server.requests
             return outcome, request

@@ -13,7 +13,9 @@ from django.db import connection
 from clarion.cli.checkup import database, folder
 from clarion.models import GatewayAccount, Tenant
 from clarion.sandbox import RunningSender
+from tests.conftest import Clock
 from tests.doctor.conftest import Doctor, only
+from tests.factories import make_subscription
 
 NOBODY = 65534  # has no rights anywhere, by custom
 
@@ -33,15 +35,16 @@ def test_a_key_file_that_a_group_may_read_is_worth_a_warning(doctor: Doctor, ins
 
 
 def test_a_lost_key_file_is_named_with_what_is_lost_by_it_and_none_is_made(
-    doctor: Doctor, installation: Path, tenant: Tenant
+    doctor: Doctor, installation: Path, tenant: Tenant, clock: Clock
 ) -> None:
     (installation / "secret.keys").unlink()
+    make_subscription(tenant, now=clock())
 
     state, seen, mend = only(doctor()["keys"])
 
     accounts = GatewayAccount.objects.count()
     assert (state, mend) == ("wrong", f"cp BACKUP/secret.keys {installation / 'secret.keys'}")
-    assert f"the settings of {accounts} gateway accounts" in seen
+    assert f"the settings of {accounts} accounts and 1 subscriptions" in seen
     assert list(installation.iterdir()) == []
 
 
@@ -54,6 +57,26 @@ def test_another_key_than_the_one_that_sealed_is_wrong(
 
     assert (state, "shop/log" in seen) == ("wrong", True)
     assert mend.endswith("accounts change shop log --settings -")
+
+
+def test_a_subscription_that_another_key_sealed_is_named_beside_the_accounts(
+    doctor: Doctor, installation: Path, tenant: Tenant, clock: Clock
+) -> None:
+    subscription = make_subscription(tenant, now=clock())
+    for n in range(6):
+        make_subscription(tenant, now=clock(), ref=f"more-{n}")
+    well = only(doctor()["keys"])
+    subscription.sealed_settings = Fernet(Fernet.generate_key()).encrypt(b"{}").decode()
+    subscription.save()
+    one = only(doctor()["keys"])
+    (installation / "secret.keys").write_bytes(Fernet.generate_key())
+    both = doctor()["keys"]
+
+    assert (well[0], well[1].endswith("accounts and 7 subscriptions")) == ("ok", True)
+    assert (one[0], "the settings of subscriptions shop/orders were sealed" in one[1]) == ("wrong", True)
+    assert one[2] == f"cp BACKUP/secret.keys {installation / 'secret.keys'}"
+    assert [line["state"] for line in both] == ["wrong", "wrong"]
+    assert "shop/more-3 and 2 more" in both[1]["seen"]
 
 
 def test_a_key_file_without_a_key_is_wrong_and_is_not_shown(doctor: Doctor, installation: Path) -> None:

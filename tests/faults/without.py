@@ -12,6 +12,7 @@ from clarion import worker
 from clarion.flows import mailings, reading
 from clarion.lib import egress as lib_egress
 from clarion.lib import hours as lib_hours
+from clarion.lib import key_files
 from clarion.lib import parent as lib_parent
 from clarion.models import outgoing
 from clarion.models import readers as readers_rows
@@ -194,6 +195,14 @@ def egress() -> None:
     lib_egress.Egress.admit = lambda self, host, addresses: None  # type: ignore[method-assign]
 
 
+def fresh_keys() -> None:
+    """Whoever has read the key file never looks at it again."""
+    honest = key_files.KeyFile._keys
+    key_files.KeyFile._keys = (  # type: ignore[method-assign]
+        lambda self: self._known[1] or honest(self)
+    )
+
+
 MUTATIONS: dict[str, Callable[[], None]] = {
     mutation.__name__: mutation
     for mutation in (
@@ -201,7 +210,7 @@ MUTATIONS: dict[str, Callable[[], None]] = {
         *(one_with_position, unmoved),
         *(breaker, slow_start, rate, reserve),
         *(hours, summer, steady_leases, window, beginning),
-        *(objections, egress),
+        *(objections, egress, fresh_keys),
         *INTAKE,
     )
 }

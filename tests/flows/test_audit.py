@@ -6,12 +6,14 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.db.models import F
 
 from clarion.flows import audit
 from clarion.flows.audit import Finding
-from clarion.models import Mailing, Message, State, Tenant, Worker
+from clarion.models import Delivery, Mailing, Message, State, Tenant, Worker
 from clarion.outbox.cycle import Outbox
 from tests.conftest import Clock
+from tests.outbox.receivers import forward, happen, order, subscribe
 from tests.outbox.rounds import due_messages, enlist, in_flight, settle
 
 pytestmark = pytest.mark.django_db
@@ -164,3 +166,16 @@ def test_an_audit_beside_a_working_worker_finds_nothing(
     assert findings == []
     assert audits > 1
     assert mailing.counts.by_state() == [(State.ACCEPTED, 2_000)]
+
+
+def test_deliveries_are_proved_as_messages_are(tenant: Tenant, clock: Clock) -> None:
+    subscription = subscribe(tenant, "https://receiver.example.com/", clock(), is_ordered=True)
+    happen(tenant, clock(), order(1), order(1))
+    forward(clock)
+    assert audit.run(clock()) == []
+
+    rows = Delivery.objects.of(tenant).filter(subscription=subscription)
+    rows.update(due_at=F("deadline_at"))
+    assert [finding.kind for finding in audit.run(clock())] == ["line"]
+    rows.update(order_key=None, reason="")
+    assert [finding.kind for finding in audit.run(clock())] == ["counter", "counter"]

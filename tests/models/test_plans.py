@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.db.models import QuerySet
 
-from clarion.models import Customer, Engagement, Message, Tenant
+from clarion.models import Customer, Engagement, Message, Subscription, Tenant
 from tests.conftest import Clock
 from tests.factories import make_customer
 
@@ -47,3 +47,9 @@ def test_rows_found_by_something_else_are_still_those_of_the_tenant(tenant: Tena
     rows = Customer.objects.of(tenant, leads=False).filter(pk__in=[mine.pk, theirs.pk])
 
     assert list(rows) == [mine]
+
+
+def test_who_wants_to_hear_of_an_entity_is_found_in_an_index(tenant: Tenant, clock: Clock) -> None:
+    wanted = Subscription.objects.of(tenant).interested_in({"order", "all"})
+
+    assert "subscription_match" in wanted.values_list("pk").explain()
