@@ -4,7 +4,7 @@
 # installs nothing. PYTHON= names another interpreter; PORT=, CLARION_DATA= and every CLARION_ setting pass through.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test thorough check fix shell legs bench faults durable fuzz outage clocks docs lock audit clean lint core
+.PHONY: help run demo test thorough check fix shell legs bench faults durable forwarding fuzz outage clocks docs lock audit clean lint core
 SHELL := /bin/sh
 
 BIN := .venv/bin
@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 PYTEST := $(BIN)/pytest -n auto --dist loadgroup --durations=10
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 run: core  ## start everything, for development, on loopback; Ctrl-C stops it
 	@exec $(BIN)/clarion run --dev
@@ -53,6 +53,9 @@ faults: core group-test  ## kill processes at every crash point and count what w
 
 durable: core group-test  ## kill web processes, cut the power, stop servers, fill disks while events are posted
 	@$(BIN)/python -m tests.faults.durable
+
+forwarding: core group-test  ## kill workers, and hang a receiver, while events are forwarded; takes 15 minutes
+	@$(BIN)/python -m tests.faults.forwarding
 
 fuzz: core group-test  ## 20,000 requests made up from the API's own description, and hostile bodies
 	@$(BIN)/python -m tests.faults.strangers

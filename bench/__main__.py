@@ -4,7 +4,7 @@ import argparse
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -25,8 +25,8 @@ PACKAGES += ("djangorestframework", "django-ninja", "fastapi", "sqlalchemy", "as
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """How much of everything: clients of a large shop, how often statistics are asked for, messages to send,
-    messages for the slow rival, pairs of ours and the rival's, how long events are posted in each run (s), events
-    in the log that is asked."""
+    messages or deliveries for the slow rival, pairs of ours and the rival's, how long events are posted in each run
+    (s), events in the log that is asked, events to forward, moments at which an idle system is told of one."""
 
     clients: int = 1_000_000
     asks: int = 1_000
@@ -35,12 +35,16 @@ class Sizes:
     pairs: int = 3
     seconds: float = 8.0
     events: int = 10_000_000
+    forwarded: int = 20_000
+    moments: int = 300
 
 
 FULL = Sizes()
 QUICK = Sizes(clients=100_000, asks=200, messages=20_000, rivals=2_000, pairs=1, seconds=4.0, events=500_000)
+QUICK = replace(QUICK, forwarded=5_000, moments=100)
 # Says nothing of speed: a test runs it, so that the measurements themselves stay whole.
 TINY = Sizes(clients=3_000, asks=20, messages=600, rivals=60, pairs=1, seconds=0.3, events=3_000)
+TINY = replace(TINY, forwarded=200, moments=5)
 SIZES = {"full": FULL, "quick": QUICK, "tiny": TINY}
 
 
@@ -111,20 +115,41 @@ def _log(database: str, environment: dict[str, str], sizes: Sizes) -> list[Figur
 def _dispatch(database: str, environment: dict[str, str], sizes: Sizes) -> list[Figure]:
     with ExitStack() as stack:
         url, pid = stack.enter_context(running_sandbox(environment))
-        try:
-            if find_spec("celery") is None:
-                raise Unavailable("make group-bench installs Celery")
-            redis = stack.enter_context(running_redis())
-        except Unavailable as missing:
-            print(f"No rival: {missing}", flush=True)
-            redis = ""
+        redis = _broker(stack)
         numbers = map(str, (sizes.messages, sizes.rivals, sizes.pairs))
         return heard(
             run(environment, "-m", "bench.measures.dispatch", database, *numbers, url, str(pid), redis)
         )
 
 
-MEASURES = {"intake": _intake, "log": _log, "million": _a_million, "files": _files, "dispatch": _dispatch}
+def _forward(database: str, environment: dict[str, str], sizes: Sizes) -> list[Figure]:
+    # The receiver is on this machine, where subscribers' addresses may not lead otherwise.
+    opened = {**environment, "CLARION_EGRESS_ALLOW": '["127.0.0.1"]', "CLARION_EGRESS_HTTP": "true"}
+    with ExitStack() as stack:
+        redis = _broker(stack)
+        numbers = map(str, (sizes.forwarded, sizes.rivals, sizes.pairs, sizes.moments, sizes.seconds))
+        return heard(run(opened, "-m", "bench.measures.forward", *numbers, redis))
+
+
+def _broker(stack: ExitStack) -> str:
+    """Run a broker for the rival until the stack is left; its URL, or nothing where there can be no rival."""
+    try:
+        if find_spec("celery") is None:
+            raise Unavailable("make group-bench installs Celery")
+        return stack.enter_context(running_redis())
+    except Unavailable as missing:
+        print(f"No rival: {missing}", flush=True)
+        return ""
+
+
+MEASURES = {
+    "intake": _intake,
+    "log": _log,
+    "million": _a_million,
+    "files": _files,
+    "dispatch": _dispatch,
+    "forward": _forward,
+}
 
 
 def _name(environment: dict[str, str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from clarion.flows import mailings
 from clarion.flows.mailings import Draft
-from clarion.models import Customer, Lane, Mailing, Subscription, Tenant
+from clarion.models import Customer, Mailing, Tenant
 
 _numbers = count(1)
 
@@ -36,28 +36,6 @@ def make_mailing(tenant: Tenant, *, now: datetime, is_test: bool = False, **fiel
         }
     )
     return mailings.create(tenant, draft, is_test=is_test, now=now)
-
-
-def make_subscription(tenant: Tenant, *, now: datetime, ref: str = "orders", **settings: Any) -> Subscription:
-    """Let a webhook hear of orders; with these settings beside its address."""
-    subscription = Subscription(
-        tenant=tenant,
-        ref=ref,
-        destination="webhook",
-        block="webhook",
-        entity_type="ORDER",
-        entity="order",
-        creates=True,
-        changes=True,
-        deletes=True,
-        is_active=True,
-        lane=Lane.objects.create(),
-        created_at=now,
-        changed_at=now,
-    )
-    subscription.seal({"url": "https://receiver.example.com/hook", **settings})
-    subscription.save()
-    return subscription
 
 
 def statuses(mailing: Mailing) -> dict[str, int]:

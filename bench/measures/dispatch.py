@@ -6,9 +6,7 @@ so that they meet the same machine; several pairs, and the median of them. REDIS
 
 import json
 import sys
-import time
 import urllib.request
-from collections.abc import Callable
 from datetime import timedelta
 from statistics import median
 from typing import NamedTuple
@@ -17,13 +15,12 @@ import django
 
 django.setup()
 
-from django.db import connection  # noqa: E402 - Django comes first
-
-from bench import audience  # noqa: E402
+from bench import audience  # noqa: E402 - Django comes first
 from bench.audience import now  # noqa: E402
 from bench.figures import Figure, cpu_seconds, say  # noqa: E402
 from bench.installation import process, wait_until  # noqa: E402
 from bench.measures.materialise import materialise  # noqa: E402
+from bench.runs import Run, costs, timed  # noqa: E402
 from clarion.flows import accounts, mailings, tenants  # noqa: E402
 from clarion.models import Mailing, Message, State, Tenant  # noqa: E402
 from clarion.settings import child_environment  # noqa: E402
@@ -32,19 +29,6 @@ GOAL = {"sqlite": 6_000.0, "postgres": 9_000.0}
 GOAL_RATIO = 12.0
 # Processes that the rival may use; its better setting counts.
 PREFORK = (2, 8)
-# This part of the messages is sent before the measuring begins, by ours and by the rival.
-WARM_UP = 0.2
-# Often enough for a rate, too rarely to be a part of it, s.
-LOOK = 0.1
-
-
-class Run(NamedTuple):
-    """Messages a second; and processor time for one message, µs, of the sending side, the sender, the database."""
-
-    rate: float
-    ours: float
-    sender: float
-    database: float
 
 
 class Sender(NamedTuple):
@@ -80,11 +64,7 @@ def _figures(database: str, messages: int, runs: list[Run], others: dict[int, li
     size = f"{messages:,} messages"
     rate = median(run.rate for run in runs)
     figures = [Figure("dispatch, one worker process", rate, "msgs/s", size, GOAL[database])]
-    for name in ("ours", "sender", "database"):
-        used = median(getattr(run, name) for run in runs)
-        what = {"ours": "the worker", "sender": "the sender", "database": "the database"}[name]
-        if used > 0:
-            figures.append(Figure(f"… processor time of {what}", used, "µs/msg", size))
+    figures += costs(runs, "the sender", "µs/msg", size)
     best = 0.0
     for number, theirs in others.items():
         usual = median(run.rate for run in theirs)
@@ -109,7 +89,7 @@ def _dispatch(mailing: Mailing, sender: Sender) -> Run:
         return dict(mailing.counts.by_state()).get(State.ACCEPTED, 0)
 
     with process(child_environment(), "-m", "clarion", "worker") as pid:
-        run = _timed(sent, total, sender, lambda: cpu_seconds(pid))
+        run = timed(sent, total, sender.pid, lambda: cpu_seconds(pid))
     return run
 
 
@@ -124,29 +104,9 @@ def _celery(ids: list[int], processes: int, sender: Sender, redis: str) -> Run:
     rival.fill(environment, ids)
     before = sender.accepted()
     with process(environment, *rival.command(processes)):
-        run = _timed(lambda: sender.accepted() - before, len(ids), sender, lambda: 0.0)
+        run = timed(lambda: sender.accepted() - before, len(ids), sender.pid, lambda: 0.0)
     wait_until(lambda: Message.objects.filter(id__in=ids[-processes:], state=State.ACCEPTED).count() > 0)
     return run
-
-
-def _timed(done: Callable[[], int], total: int, sender: Sender, used: Callable[[], float]) -> Run:
-    """Measure when a part is done already: what processes need to start is no part of their rate."""
-    wait_until(lambda: done() >= total * WARM_UP, pause=LOOK)
-    marks = [(time.perf_counter(), done(), used(), cpu_seconds(sender.pid), _database_seconds())]
-    wait_until(lambda: done() >= total, pause=LOOK)
-    marks.append((time.perf_counter(), done(), used(), cpu_seconds(sender.pid), _database_seconds()))
-    seconds, messages, *spent = (after - before for before, after in zip(*marks, strict=True))
-    messages = max(messages, 1)
-    return Run(messages / seconds, *(each / messages * 1e6 for each in spent))
-
-
-def _database_seconds() -> float:
-    """Processor time of the database server's processes so far, s; none on SQLite, whose work is the worker's own."""
-    if connection.vendor != "postgresql":
-        return 0.0
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pid FROM pg_stat_activity")
-        return sum(cpu_seconds(pid) for (pid,) in cursor.fetchall())
 
 
 if __name__ == "__main__":

@@ -28,11 +28,14 @@ def environment(sender: str, broker: str) -> dict[str, str]:
     return {"RIVAL_SENDER": sender, "RIVAL_BROKER": broker}
 
 
-def command(processes: int) -> list[str]:
-    """Return the arguments of a worker with so many processes; the options are the usual ones for a single worker."""
+def command(processes: int, module: str = "bench.rivals.celery_per_message") -> list[str]:
+    """Return the arguments of a worker with so many processes for a module's tasks.
+
+    The options are the usual ones for a single worker.
+    """
     lonely = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     worker = ["worker", "--pool", "prefork", "--concurrency", str(processes), "--loglevel", "error"]
-    return ["-m", "celery", "-A", "bench.rivals.celery_per_message", *worker, *lonely]
+    return ["-m", "celery", "-A", module, *worker, *lonely]
 
 
 def fill(environment: dict[str, str], ids: Sequence[int]) -> None:

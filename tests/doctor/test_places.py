@@ -15,7 +15,7 @@ from clarion.models import GatewayAccount, Tenant
 from clarion.sandbox import RunningSender
 from tests.conftest import Clock
 from tests.doctor.conftest import Doctor, only
-from tests.factories import make_subscription
+from tests.subscribers import make_subscription
 
 NOBODY = 65534  # has no rights anywhere, by custom
 
@@ -38,7 +38,7 @@ def test_a_lost_key_file_is_named_with_what_is_lost_by_it_and_none_is_made(
     doctor: Doctor, installation: Path, tenant: Tenant, clock: Clock
 ) -> None:
     (installation / "secret.keys").unlink()
-    make_subscription(tenant, now=clock())
+    make_subscription(tenant, clock())
 
     state, seen, mend = only(doctor()["keys"])
 
@@ -62,9 +62,9 @@ def test_another_key_than_the_one_that_sealed_is_wrong(
 def test_a_subscription_that_another_key_sealed_is_named_beside_the_accounts(
     doctor: Doctor, installation: Path, tenant: Tenant, clock: Clock
 ) -> None:
-    subscription = make_subscription(tenant, now=clock())
+    subscription = make_subscription(tenant, clock())
     for n in range(6):
-        make_subscription(tenant, now=clock(), ref=f"more-{n}")
+        make_subscription(tenant, clock(), ref=f"more-{n}")
     well = only(doctor()["keys"])
     subscription.sealed_settings = Fernet(Fernet.generate_key()).encrypt(b"{}").decode()
     subscription.save()

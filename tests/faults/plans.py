@@ -69,6 +69,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     cuts: int = 0
     # MiB of the data folder, which is then a file system of its own; 0: as much as there is.
     room: int = 0
+    # How often it is looked how fast events arrive beside a receiver that hangs, and without; events a second, and how
+    # many seconds each time.
+    pairs: int = 0
+    arrivals: float = 100.0
+    seconds: float = 20.0
     # The private server that the scene may stop and start.
     server: Server | None = None
 
@@ -95,13 +100,22 @@ class Figures(msgspec.Struct, kw_only=True):
     dead: int = 0
     # Answers that came when the row was no longer the worker's.
     late: int = 0
-    # Requests that left for a sender that was away after the breaker had opened.
+    # Requests that left for a sender that was away after the breaker had opened, or for a receiver that hangs.
     knocks: int = 0
+    # Deliveries to one that hangs that are still on their way.
+    open: int = 0
     # The most requests in any second, and what came on average after the slow start, both as a part of the rate.
     peak: float = 0.0
     average: float = 0.0
     # How fast a lane goes beside one that hangs, as a part of what it reaches alone.
     kept: float = 0.0
+    # From an event's arrival to its delivery, ms: half of them, and all but one in a hundred; without a receiver that
+    # hangs, and beside one (medians over the pairs). By how much the latter is more in a pair, the median of these.
+    p50: float = 0.0
+    p99: float = 0.0
+    p50_beside: float = 0.0
+    p99_beside: float = 0.0
+    rise: float = 0.0
     # Events and requests with them that were acknowledged; those sent again, and of these the ones known by then.
     events: int = 0
     posts: int = 0

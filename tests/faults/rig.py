@@ -171,23 +171,30 @@ class Rig:
         return sum(sender.taken() for sender in self._senders)
 
     def wait_until_taken(self, count: int) -> None:
-        self._wait_while_moving(lambda: self.taken() >= count)
+        self.wait_while_moving(lambda: self.taken() >= count)
 
     def wait_until_settled(self, mailing: Mailing) -> None:
         """Wait until every message has ended or is in doubt, and a mailing without doubts is finished.
 
         :raises Stuck: when nothing moves any more
         """
-        self._wait_while_moving(lambda: _is_settled(mailing))
+        self.wait_while_moving(lambda: _is_settled(mailing))
 
-    def _wait_while_moving(self, done: Callable[[], bool]) -> None:
-        before, since = _progress(), time.monotonic()
+    def wait_while_moving(
+        self, done: Callable[[], bool], progress: Callable[[], object] | None = None
+    ) -> None:
+        """Wait until it is so; `progress` gives something that changes as long as it may become so.
+
+        :raises Stuck: when nothing moves any more
+        """
+        progress = progress or _progress
+        before, since = progress(), time.monotonic()
         while not done():
-            seen = _progress()
+            seen = progress()
             if seen != before:
                 before, since = seen, time.monotonic()
             elif time.monotonic() - since > self.plan.patience:
-                raise Stuck(f"no message came to an end for {self.plan.patience:g} s")
+                raise Stuck(f"nothing came to an end for {self.plan.patience:g} s")
             # Each look costs the run a little, and a long run bears a later look.
             time.sleep(max(LOOK, self.plan.messages / 1_000_000))
 

@@ -46,6 +46,8 @@ def carry_out(plan: Plan, *, server: str = "", timeout: float = 900.0) -> Figure
             "CLARION_LEASE_SECONDS": str(plan.lease),
             "CLARION_LOG_LEVEL": "warning",
             "CLARION_LOG_FORMAT": "json",
+            # Receivers of webhooks live on loopback, where strangers may not lead us.
+            "CLARION_EGRESS_ALLOW": '["127.0.0.1"]',
         }
         if plan.clock:
             preload = clock.library()

@@ -18,6 +18,8 @@ from clarion.lib import logs
 from clarion.outbox import breaker, pace
 from tests.faults.clock import Clock
 from tests.faults.crash_points import crash_points
+from tests.faults.forwarding_hanging import forwarding_hanging
+from tests.faults.forwarding_kills import forwarding_kills
 from tests.faults.freezes import freezes
 from tests.faults.full_disks import full_disks
 from tests.faults.hanging import hanging
@@ -42,6 +44,8 @@ SCENES: dict[str, Callable[[Plan, Path], Figures]] = {
     "reading": reading,
     "outage": outage,
     "hanging": hanging,
+    "forwarding kills": forwarding_kills,
+    "forwarding hanging": forwarding_hanging,
     "nights": nights,
     "leaps": leaps,
     "intake kills": intake_kills,

@@ -24,6 +24,36 @@ POISON = Plan(scene="poison", messages=40, in_flight=8, workers=1, forked=True, 
 RESTARTS = Plan(scene="restarts", messages=600, kills=0, in_flight=16, forked=True, patience=1.5)
 READING = Plan(scene="reading", messages=1, kills=4, forked=True, patience=10.0)
 
+# A receiver that takes 0.1 s to answer has something under way at every kill.
+FORWARDED = Plan(
+    scene="forwarding kills",
+    messages=0,
+    events=600,
+    kills=2,
+    in_flight=32,
+    delay=0.1,
+    timeout=1.0,
+    forked=True,
+    patience=5.0,
+)
+# Whoever has to wait for the receiver that hangs waits longer than the busiest machine takes.
+BESIDE = Plan(
+    scene="forwarding hanging",
+    messages=0,
+    kills=0,
+    workers=1,
+    in_flight=16,
+    delay=0.0,
+    timeout=5.0,
+    pairs=1,
+    seconds=3.0,
+    forked=True,
+    alone=False,
+    patience=10.0,
+)
+# It fails often enough for its breaker.
+CALLED = replace(BESIDE, timeout=0.5, seconds=4.0)
+
 OUTAGE = Plan(
     scene="outage",
     manner="busy",
@@ -103,6 +133,15 @@ TEETH = [
 READING_TEETH = [
     Tooth("one_with_position", READING, "were read twice"),
     Tooth("unmoved", READING, "were read twice"),
+]
+FORWARDING_TEETH = [
+    Tooth("rescue", FORWARDED, "are sending"),
+    Tooth("position_first", replace(FORWARDED, kills=8), "events have no delivery to"),
+    Tooth("constant_id", FORWARDED, "which goes by webhook-id"),
+]
+BESIDE_TEETH = [
+    Tooth("reserve", BESIDE, "rose by"),
+    Tooth("breaker", CALLED, "calls went to a receiver that hangs"),
 ]
 
 LANE_TEETH = [

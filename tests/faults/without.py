@@ -1,5 +1,6 @@
 """Clarion with one protection switched off: what the fault runs must be seen to notice."""
 
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +18,20 @@ from clarion.lib import parent as lib_parent
 from clarion.models import outgoing
 from clarion.models import readers as readers_rows
 from clarion.outbox import breaker as lane_breaker
-from clarion.outbox import claims, cycle, dispatch, doubt, gate, landing, lanes, pace, pacer, plan, taking
+from clarion.outbox import (
+    claims,
+    cycle,
+    deliveries,
+    dispatch,
+    doubt,
+    gate,
+    landing,
+    lanes,
+    pace,
+    pacer,
+    plan,
+    taking,
+)
 from tests.faults.without_intake import INTAKE
 
 
@@ -105,6 +119,31 @@ def one_with_position() -> None:
         return honest(replace(reader, apply=lambda *given: None), tenant, place, following, now)
 
     reading._do = do  # type: ignore[assignment]
+
+
+def position_first() -> None:
+    """A reader's position is committed, and then its effects, after a while."""
+    honest = reading._do
+
+    def do(reader: Any, tenant: Any, place: Any, following: Any, now: Any) -> Any:
+        left = honest(replace(reader, apply=lambda *given: None), tenant, place, following, now)
+        time.sleep(0.6)  # so that kills fall into the gap
+        if left is not None and following.events:
+            with transaction.atomic():
+                reader.apply(tenant, following.events, now)
+        return left
+
+    reading._do = do  # type: ignore[assignment]
+
+
+def constant_id() -> None:
+    """What goes again goes under a new id, as something new."""
+    honest = deliveries.parcel_id
+
+    def parcel_id(subscription: Any, delivery_id: int) -> str:
+        return f"{honest(subscription, delivery_id)}_{secrets.token_hex(4)}"
+
+    deliveries.parcel_id = parcel_id
 
 
 def unmoved() -> None:
@@ -207,7 +246,7 @@ MUTATIONS: dict[str, Callable[[], None]] = {
     mutation.__name__: mutation
     for mutation in (
         *(rescue, sending_first, hold, fence, may_take, poison, suspects, parent),
-        *(one_with_position, unmoved),
+        *(one_with_position, unmoved, position_first, constant_id),
         *(breaker, slow_start, rate, reserve),
         *(hours, summer, steady_leases, window, beginning),
         *(objections, egress, fresh_keys),

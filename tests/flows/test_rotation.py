@@ -10,12 +10,13 @@ from django.apps import apps
 
 from clarion.flows import accounts
 from clarion.flows import secrets as flow
+from clarion.flows.destination_settings import Chosen
 from clarion.lib.key_files import KeyFile
 from clarion.lib.secrets import read_keys
 from clarion.models import GatewayAccount, Subscription, Tenant
 from clarion.models.sealed import Sealed
 from tests.conftest import Clock
-from tests.factories import make_subscription
+from tests.subscribers import URL, make_subscription
 
 pytestmark = pytest.mark.django_db
 
@@ -62,7 +63,8 @@ def test_what_subscriptions_are_set_up_with_is_sealed_anew_as_well(
     path: Path, tenant: Tenant, clock: Clock
 ) -> None:
     GatewayAccount.objects.all().delete()
-    made = [make_subscription(tenant, now=clock(), ref=f"s{n}", timeout=n + 1) for n in range(3)]
+    chosen = [Chosen("webhook", "webhook", {"url": URL, "timeout": n + 1}) for n in range(3)]
+    made = [make_subscription(tenant, clock(), ref=f"s{n}", destination=chosen[n]) for n in range(3)]
 
     staged = flow.rotate(path, key_only=True)
     with pytest.raises(flow.StillNeeded, match="3 sealed settings"):
@@ -77,7 +79,7 @@ def test_what_subscriptions_are_set_up_with_is_sealed_anew_as_well(
 def test_settings_that_were_copied_to_another_row_do_not_open_there(
     path: Path, sealed: list[GatewayAccount], tenant: Tenant, clock: Clock
 ) -> None:
-    victim, subscription = sealed[0], make_subscription(tenant, now=clock())
+    victim, subscription = sealed[0], make_subscription(tenant, clock())
     assert subscription.opens_with(read_keys(path))
 
     for other in (sealed[1], subscription):
