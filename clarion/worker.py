@@ -43,11 +43,8 @@ Clock = Callable[[], datetime]
 
 # What time makes happen, in this order: a mailing that starts now is materialised in the same tick.
 FLOWS = (
-    mailings.start_due,
-    mailings.materialise_due,
-    mailings.close_due,
-    mailings.sweep_due,
-    mailings.finish_due,
+    *(mailings.start_due, mailings.materialise_due, mailings.close_due),
+    *(mailings.sweep_due, mailings.finish_due),
     imports.run_due,
     exports.run_due,
     readers.run_due,
