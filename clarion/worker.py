@@ -60,11 +60,8 @@ HOUSEKEEPING = (claims.rescue_lapsed, claims.expire_unknown, deadlines.expire_he
 # waits a second at most.
 PRUNING_LONGEST = 0.25
 PRUNING = (
-    pruning.prune_due,
-    retention.prune_events,
-    retention.prune_messages,
-    retention.prune_deliveries,
-    retention.prune_attempts,
+    *(pruning.prune_due, retention.prune_events, retention.prune_messages),
+    *(retention.prune_deliveries, retention.prune_attempts),
 )
 
 # How long an idle worker sleeps before it looks again, s: the most that a due message waits unseen.

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 import structlog
@@ -31,6 +30,7 @@ from clarion.models import (
     Tenant,
 )
 from clarion.models.engagements import Kind
+from clarion.models.outgoing import OPEN_STATES
 from clarion.models.transactions import again_on_deadlock
 from clarion.settings import MOST_DAYS
 
@@ -44,6 +44,9 @@ MOST_CHARACTERS = 4 * 1024 * 1024
 
 # Logs, or tenants' deliveries, cut in one step, those with the oldest first. To find them is a look at every tenant.
 LOGS = 8
+
+# Of this process: the last delivery of each tenant that was looked at.
+_looked_at: dict[int, int] = {}
 
 # What is kept, the unit its time is given in, and the least that is promised to callers.
 UNITS = {
@@ -128,16 +131,16 @@ def prune_messages(now: datetime) -> int:
 
 
 def prune_deliveries(now: datetime) -> int:
-    """Drop the next batch of deliveries that ended long ago, with their attempts and out of the counts; return how many."""
-    dropped = 0
+    """Drop deliveries that ended long ago, with their attempts and out of the counts; return how many were looked at."""
+    looked = 0
     for own, before in kept_by_tenants("keep_deliveries_days", now):
         first = Delivery.objects.filter(tenant=OuterRef("pk")).order_by("id").values("created_at")[:1]
         tenants = Tenant.objects.filter(keep_deliveries_days=own).annotate(oldest=Subquery(first))
         for tenant in tenants.filter(oldest__lt=before).order_by("oldest")[:LOGS]:
-            dropped += again_on_deadlock(partial(_drop_deliveries, tenant, before))
-            if dropped >= _batch():
+            looked += _drop_deliveries(tenant, before)
+            if looked >= _batch():
                 break
-    return dropped
+    return looked
 
 
 def prune_attempts(now: datetime) -> int:
@@ -244,18 +247,33 @@ def _drop_engagements(tenant: Tenant, message_ids: list[int]) -> None:
 
 
 def _drop_deliveries(tenant: Tenant, before: datetime) -> int:
-    with transaction.atomic():
-        oldest = Delivery.objects.of(tenant).filter(created_at__lt=before).order_by("id")
-        held = Delivery.objects.of(tenant).lock(list(oldest.values_list("pk", flat=True)[: _batch()]))
-        rows = Delivery.objects.of(tenant).filter(pk__in=[row.id for row in held])
-        # Some may have been asked for again, and be on their way; those behind them wait for a week at most.
-        ended = set(rows.filter(finished_at__lt=before).values_list("pk", flat=True))
-        _begin_behind(tenant, rows.filter(pk__in=ended, redelivery_id=0))
-        shifts = Counter((row.owner_id, row.state, row.reason, tenant.pk) for row in held if row.id in ended)
-        DeliveryAttempt.objects.of(tenant).filter(delivery__in=ended).delete()
-        rows.filter(pk__in=ended).delete()
-        DeliveryCount.objects.of(tenant).shift({key: -count for key, count in shifts.items()})
-    return len(ended)
+    """Look at the next deliveries that were made so long ago, and drop those that have ended so long ago; return how many
+    were looked at.
+
+    What somebody asked for once more ended later, or is on its way: it stays, and those behind it are looked at next.
+    """
+    after = _looked_at.pop(tenant.pk, 0)
+    made = Delivery.objects.of(tenant).filter(created_at__lt=before, pk__gt=after).order_by("id")
+    ids = list(made.values_list("pk", flat=True)[: _batch()])
+    if not ids:
+        return 0
+
+    def once() -> None:
+        with transaction.atomic():
+            ended = Delivery.objects.of(tenant).filter(pk__in=ids, finished_at__lt=before)
+            _begin_behind(tenant, ended.filter(redelivery_id=0, seq__isnull=False))
+            held = Delivery.objects.of(tenant).lock(list(ended.values_list("pk", flat=True)))
+            gone = [row.id for row in held if row.state not in OPEN_STATES]
+            shifts = Counter(
+                (row.owner_id, row.state, row.reason, tenant.pk) for row in held if row.id in gone
+            )
+            DeliveryAttempt.objects.of(tenant).filter(delivery__in=gone).delete()
+            Delivery.objects.of(tenant).filter(pk__in=gone).delete()
+            DeliveryCount.objects.of(tenant).shift({key: -count for key, count in shifts.items()})
+
+    again_on_deadlock(once)
+    _looked_at[tenant.pk] = ids[-1]
+    return len(ids)
 
 
 def _begin_behind(tenant: Tenant, dropped: QuerySet[Delivery]) -> None:

@@ -9,7 +9,7 @@ import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import structlog
 import uvloop
@@ -188,8 +188,9 @@ class Dispatch:
             way_out = self._way_out(departures[0].account)
             crashpoint("send.before_request")
             batch = cast(BatchExit, way_out).send_batch([each.content for each in departures])
-            results = await self._guarded(departures, batch, time_left)
-            outcomes = [each for each in results or () if isinstance(each, Receipt | SendError)]
+            # An adapter may give anything.
+            results: Any = await self._guarded(departures, batch, time_left)
+            outcomes: list[Result] = [each for each in results or () if isinstance(each, Receipt | SendError)]
             if len(outcomes) != len(departures):
                 raise _failed(departures[0], TypeError("one outcome for each is wanted"))
         except Refused as error:
@@ -201,7 +202,7 @@ class Dispatch:
         except SendError as error:
             return [error] * len(departures)
         crashpoint("send.after_answer")
-        return list(results)
+        return outcomes
 
     async def _guarded(
         self, departures: Sequence[Departure], send: Awaitable[Sent], time_left: timedelta
