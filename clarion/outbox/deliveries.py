@@ -17,7 +17,7 @@ from clarion.lib.sending import Gone, InDoubt, Misconfigured, NotSent, Receipt, 
 from clarion.models import Delivery, Event, State, Subscription
 from clarion.models.bulk import moment, read_rows
 from clarion.models.events import Logged
-from clarion.models.outgoing import Held, Reason
+from clarion.models.outgoing import SUSPECT, Held, Reason
 from clarion.outbox import bodies
 from clarion.outbox.gate import is_too_late
 from clarion.outbox.landing import Departure, Landing
@@ -29,6 +29,9 @@ log = structlog.get_logger()
 # A receiver of which every try failed for so long is not coming back by itself (as Svix has it). Whoever mends it within
 # a long weekend finds everything waiting.
 FAILING_LONGEST = timedelta(days=5)
+# What was in flight at two deaths of a worker goes alone: all others wait for so long at most, and not for as long as its
+# receiver may hang. Who is well answers in a second; who needs longer has it in the next try, beside the others.
+LONGEST_ALONE = timedelta(seconds=5)
 # Why we ended a subscription ourselves.
 GONE, FAILING = "gone", "failing"
 
@@ -186,7 +189,8 @@ def _verdict(
         return Stop(row, State.FAILED, Reason.EVENT_GONE)
     body, attributes, group = content
     parcel = Parcel(parcel_id(subscription, row.held.id), body, attributes, group, now)
-    return Go(row, body, row.deadline_at, content=parcel)
+    until = min(row.deadline_at, now + LONGEST_ALONE) if row.priority == SUSPECT else row.deadline_at
+    return Go(row, body, until, content=parcel)
 
 
 def example(body: str, now: datetime) -> Logged:

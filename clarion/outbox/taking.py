@@ -62,7 +62,10 @@ class Taking:
         found = lanes.with_work(self._traffic.model, now)
         self._clock = lease_clock() if any(lane.paces for lane in found) else 0.0
         self._read_at = time.monotonic()
-        self.lanes = _in_turn([lane for lane in found if pace.has_slot(lane.paces, self._clock)], slots, turn)
+        room = self._room(found)
+        # Without those whose accounts hold all they may: one that hangs would else cost a transaction in each round.
+        with_room = [lane for lane in found if room.all_of(lane) and pace.has_slot(lane.paces, self._clock)]
+        self.lanes = _in_turn(with_room, slots, turn)
 
     def lanes_to_lock(self) -> set[int]:
         """Return the ids of the lanes that this round may change, or whose order it may: on trial, with a pace, ordered."""
@@ -74,12 +77,7 @@ class Taking:
         self.lanes = [lane for lane in self.lanes if self._is_still_open(lane, held)]
         self._set_paces(held)
         self._allowed.clear()
-        room = Room(
-            self.lanes,
-            slots=self._dispatch.slots,
-            under_way=self._dispatch.under_way,
-            answered=self._answered,
-        )
+        room = self._room(self.lanes)
         taken: list[Taken] = []
         for priority in self._traffic.model.PRIORITIES:
             self._take_fairly(priority, room, taken)
@@ -109,6 +107,10 @@ class Taking:
         for root_id in {lane.root_id for lane in self.lanes if lane.is_on_trial} - tried:
             breaker.end_trial(held[root_id], self._now)
         return going
+
+    def _room(self, found: Sequence[OpenLane]) -> Room:
+        dispatch = self._dispatch
+        return Room(found, slots=dispatch.slots, under_way=dispatch.under_way, answered=self._answered)
 
     def _set_paces(self, held: Mapping[int, Lane]) -> None:
         for lane in self.lanes:
