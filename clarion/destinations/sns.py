@@ -45,6 +45,10 @@ class Sns(Destination):
                 odd.append("topicArn is in another region")
             return odd
 
+        def place(self) -> tuple[str, ...]:
+            """Return which topic it is, and of which AWS."""
+            return (*super().place(), self.region, self.topicArn)
+
     config: Config
 
     def __init__(self, config: Config, http: HttpClient) -> None:

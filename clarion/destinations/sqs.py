@@ -49,6 +49,10 @@ class Sqs(Destination):
                 odd.append("queueUrl is in another region")
             return odd
 
+        def place(self) -> tuple[str, ...]:
+            """Return which queue it is, and of which AWS."""
+            return (*super().place(), self.region, self.queueUrl)
+
         def has_queue(self) -> bool:
             """Return whether a queue can be there."""
             allowed = QUEUE_URL if self.endpoint is None else EMULATED_URL

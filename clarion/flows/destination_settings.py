@@ -20,6 +20,8 @@ _ALSO: Mapping[str, tuple[str, ...]] = {"sns": ("sqs",)}
 # Members of these names are addresses that something is sent to, whichever destination has them.
 _CALLED = ("url", "endpoint")
 _NO_MEMBER = "There is no such member."
+_NONE_KEPT = f"{MASK} stands for a secret that is kept, and here none is"
+_OF_ANOTHER = f"{MASK} stands for a secret that is kept for where this led before: send it again"
 _SENTENCES = {"missing": MISSING, "extra_forbidden": _NO_MEMBER}
 
 
@@ -85,23 +87,23 @@ def choose(raw: object) -> Chosen:
 def complete(chosen: Chosen, stored: Chosen | None, now: datetime) -> dict[str, Any]:
     """Return the settings as they are to be kept: secrets that are masked are the stored ones, what is missing is made.
 
+    They stay only where they are sent to the same place as before.
+
     :raises BadDestination:
     """
     kind = destinations.find(chosen.kind)
     sent: dict[str, Any] = dict(chosen.settings)
     before = stored.settings if stored is not None and stored.kind == chosen.kind else None
     known = None if before is None else _config(chosen.kind, before)
-    if known is not None:
-        sent = restored(sent, known, before)
-    kept = kind.completed(sent, before if known is not None else None, now)
-    errors = list(_wrong(Chosen(chosen.kind, chosen.block, kept)))
-    if not errors:
-        sentence = f"{MASK} stands for a secret that is kept, and here none is"
-        places = masks_in(kind.Config(**kept), kept)
-        errors = [{"loc": [chosen.block, *place], "msg": sentence} for place in places]
-    if errors:
-        raise BadDestination(errors)
-    return kept
+    if known is None:
+        return _checked(chosen, kind.completed(sent, None, now), _NONE_KEPT)
+    back = restored(sent, known, before)
+    kept = _checked(chosen, kind.completed(back, before, now), _NONE_KEPT)
+    if kind.Config(**kept).place() == known.place():
+        return kept
+    # Whoever may change a subscription need not know its secrets, and must not have them sent to a place of theirs.
+    sent |= {name: back[name] for name in kind.signs_with & back.keys()}
+    return _checked(chosen, kind.completed(sent, before, now), _OF_ANOTHER)
 
 
 def is_same(chosen: Chosen, stored: Chosen, now: datetime) -> bool:
@@ -136,6 +138,20 @@ def oddities(chosen: Chosen) -> list[str]:
         member, blank, rest = sentence.partition(" ")
         found.append(f"destination.{chosen.block}.{_wire_name(chosen, member)}{blank}{rest}")
     return found
+
+
+def _checked(chosen: Chosen, kept: dict[str, Any], of_a_mask: str) -> dict[str, Any]:
+    """Return what is to be kept, if it can work and has no secret that is masked.
+
+    :raises BadDestination: `of_a_mask` is what it says of one
+    """
+    errors = list(_wrong(Chosen(chosen.kind, chosen.block, kept)))
+    if not errors:
+        places = masks_in(destinations.find(chosen.kind).Config(**kept), kept)
+        errors = [{"loc": [chosen.block, *place], "msg": of_a_mask} for place in places]
+    if errors:
+        raise BadDestination(errors)
+    return kept
 
 
 def _config(kind: str, settings: Mapping[str, Any]) -> Destination.Config | None:
