@@ -3,8 +3,9 @@ whether they are what it needs. Stores nothing.
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.conf import settings as django_settings
 from pydantic import BaseModel, ValidationError
@@ -25,12 +26,17 @@ _OF_ANOTHER = f"{MASK} stands for a secret that is kept for where this led befor
 _SENTENCES = {"missing": MISSING, "extra_forbidden": _NO_MEMBER}
 
 
-class Chosen(NamedTuple):
-    """A destination by its kind, the member under which its settings stand, and these, by their names on the wire."""
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A destination by its kind, the member under which its settings stand, and these, by their names on the wire.
+
+    `is_lost`: settings were stored, and no key we have opens them; they are as if there were none.
+    """
 
     kind: str
     block: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(repr=False)
+    is_lost: bool = False
 
 
 class BadDestination(ValueError):
@@ -130,6 +136,8 @@ def shown(chosen: Chosen, *, made: Collection[str] = ()) -> dict[str, Any]:
 
 def oddities(chosen: Chosen) -> list[str]:
     """Return a sentence for each member that is taken although it can hardly work, by its name on the wire."""
+    if chosen.is_lost:
+        return ["destination: what was stored does not open with the keys there are; PUT it again"]
     config = _config(chosen.kind, chosen.settings)
     if config is None:
         return [f"destination.type: nothing can be sent to this {chosen.kind.upper()} any more"]
@@ -181,8 +189,8 @@ def _wrong(chosen: Chosen) -> Iterator[FieldError]:
 def _wire_name(chosen: Chosen, member: str) -> str:
     """Return the name of a member where the settings stand: in another destination's member it may have another one."""
     fields: Mapping[str, Any] = destinations.find(chosen.kind).Config.model_fields
-    for name, field in fields.items():
-        names = wire_names(name, field)
+    for name, its_field in fields.items():
+        names = wire_names(name, its_field)
         if member in names:
             there = [each for each in names if each in chosen.settings]
             other = _fields(chosen.block) if chosen.block != chosen.kind else ()

@@ -162,3 +162,25 @@ def test_secrets_stay_behind_another_path_of_the_same_host_and_what_only_signs_s
     for destination, key in ((there, "k-1"), (elsewhere, "k-2")):
         assert ask(api, "PUT", PATH, body(destination=destination)).status_code == 200
         assert (stored()["secret"], stored()["headers"]) == (SECRET, {"X-Key": key})
+
+
+def test_one_that_no_key_opens_neither_hides_the_others_nor_stays_so(api: Client) -> None:
+    for ref in ("lost", "other"):
+        made(api, PATH, body(id=ref))
+    copied = Subscription.objects.get(ref="other").sealed_settings
+    Subscription.objects.filter(ref="lost").update(sealed_settings=copied)
+
+    assert [each["destination"] for each in api.get(PATH).json()] == [
+        {"type": "WEBHOOK", "webhook": {}},
+        webhook(secret=HIDDEN),
+    ]
+    assert "PUT it again" in api.get(f"{PATH}/lost").headers["Clarion-Warnings"]
+    assert refusal(ask(api, "POST", PATH, body(id="lost")), 409)["code"] == "id_taken"
+    assert refusal(ask(api, "POST", f"{PATH}/lost/rotate-secret", {}), 409)["code"] == "no_secret"
+    masked = ask(api, "PUT", PATH, body(id="lost", destination=webhook(secret=HIDDEN)))
+    assert wrong_members(masked) == {"destination.webhook.secret"}
+
+    put = ask(api, "PUT", PATH, body(id="lost")).json()
+
+    kept = Subscription.objects.get(ref="lost").settings
+    assert put["destination"] == webhook(secret=kept["secret"])
