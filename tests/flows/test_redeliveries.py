@@ -138,7 +138,7 @@ def test_what_goes_again_stands_in_line_where_an_order_is_kept(tenant: Tenant, c
     first, second = Delivery.objects.get(seq=1), Delivery.objects.get(seq=2)
     assert second.due_at == clock()
 
-    deliveries.retry(first, now=clock())
+    deliveries.retry(first, by="somebody", now=clock())
 
     lines = list(Delivery.objects.order_by("pk").values_list("order_key", "state"))
     assert len(set(lines)) == 1
