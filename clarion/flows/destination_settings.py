@@ -13,13 +13,14 @@ from pydantic import BaseModel, ValidationError
 from clarion import destinations
 from clarion.destinations import Destination
 from clarion.flows.event_checks import MISSING
+from clarion.lib.fields import addresses
 from clarion.lib.masks import MASK, Place, hidden, hidden_all, masks_in, restored, wire_names
 from clarion.lib.problems import FieldError
 
 # Under which other members settings are taken: the seed prints those of a topic as those of a queue.
 _ALSO: Mapping[str, tuple[str, ...]] = {"sns": ("sqs",)}
-# Members of these names are addresses that something is sent to, whichever destination has them.
-_CALLED = ("url", "endpoint")
+# Members of these names are addresses that something is sent to, of whatever type they are.
+_CALLED = frozenset({"url", "endpoint"})
 _NO_MEMBER = "There is no such member."
 _NONE_KEPT = f"{MASK} stands for a secret that is kept, and here none is"
 _OF_ANOTHER = f"{MASK} stands for a secret that is kept for where this led before: send it again"
@@ -171,7 +172,7 @@ def _config(kind: str, settings: Mapping[str, Any]) -> Destination.Config | None
 
 def _wrong(chosen: Chosen) -> Iterator[FieldError]:
     try:
-        destinations.find(chosen.kind).Config(**chosen.settings)
+        config = destinations.find(chosen.kind).Config(**chosen.settings)
     except ValidationError as error:
         for item in error.errors(include_input=False, include_context=False, include_url=False):
             loc = [*map(_place, item["loc"])]
@@ -180,10 +181,13 @@ def _wrong(chosen: Chosen) -> Iterator[FieldError]:
             sentence = _SENTENCES.get(item["type"]) or item["msg"]
             yield {"loc": [chosen.block, *loc], "msg": sentence}
         return
-    for name in _CALLED:
-        url = chosen.settings.get(name)
-        if isinstance(url, str) and (objection := django_settings.CLARION.egress.objection(url)):
-            yield {"loc": [chosen.block, name], "msg": objection}
+    called: dict[Place, str] = dict(addresses(config))
+    for name in sorted(_CALLED & chosen.settings.keys()):
+        if isinstance(url := chosen.settings[name], str):
+            called[name,] = url
+    for (member, *rest), url in called.items():
+        if objection := django_settings.CLARION.egress.objection(url):
+            yield {"loc": [chosen.block, _wire_name(chosen, str(member)), *rest], "msg": objection}
 
 
 def _wire_name(chosen: Chosen, member: str) -> str:
