@@ -31,6 +31,7 @@ from clarion.models import (
     Tenant,
 )
 from clarion.models.engagements import Kind
+from clarion.models.outgoing import OPEN_STATES
 from clarion.models.transactions import again_on_deadlock
 from clarion.settings import MOST_DAYS
 
@@ -44,6 +45,9 @@ MOST_CHARACTERS = 4 * 1024 * 1024
 
 # Logs, or tenants' deliveries, cut in one step, those with the oldest first. To find them is a look at every tenant.
 LOGS = 8
+
+# Logs looked at in one step, as one that is too old cannot be cut while deliveries wait for its events: a week at most.
+MOST_LOGS = 8 * LOGS
 
 # What is kept, the unit its time is given in, and the least that is promised to callers.
 UNITS = {
@@ -103,13 +107,15 @@ def kept_by_tenants(what: str, now: datetime) -> Iterator[tuple[int | None, date
 def prune_events(now: datetime) -> int:
     """Drop a batch from the beginning of each log that goes back too far, of the oldest first; return how many events.
 
-    Never what a reader has not read, nor what it has parked: that can be given to it again.
+    Never what a reader has not read, nor what it has parked: that can be given to it again. Nor what a delivery waits for.
     """
     dropped = 0
     for own, before in kept_by_tenants("keep_events_days", now):
-        for head in _logs_to_cut(own, before).select_related("tenant")[:LOGS]:
-            dropped += _cut(head.tenant, before)
-            if dropped >= _batch():
+        logs = 0
+        for head in _logs_to_cut(own, before).select_related("tenant")[:MOST_LOGS]:
+            cut = _cut(head.tenant, before)
+            dropped, logs = dropped + cut, logs + (cut > 0)
+            if dropped >= _batch() or logs == LOGS:
                 break
     return dropped
 
@@ -194,7 +200,7 @@ def _cut(tenant: Tenant, before: datetime) -> int:
 
     def once() -> int:
         with transaction.atomic():
-            end = min(last, _done_with(tenant))
+            end = _before_waiting(tenant, first, min(last, _done_with(tenant)))
             # Left by readers that there are no more.
             ParkedEvent.objects.of(tenant).filter(seq__lte=end).delete()
             bought = Engagement.objects.of(tenant).filter(kind=Kind.PURCHASED, seq__range=(first, end))
@@ -215,6 +221,17 @@ def _done_with(tenant: Tenant) -> int:
     before_parked = [seq - 1 for seq in parked.values_list("seq", flat=True)[:1]]
     head = EventHead.objects.of(tenant).values_list("seq", flat=True).first() or 0
     return min([head, *read, *before_parked])
+
+
+def _before_waiting(tenant: Tenant, first: int, end: int) -> int:
+    """Return up to which of these events no delivery is on its way: what leaves is made of them when it leaves."""
+    open_ones = DeliveryCount.objects.of(tenant).filter(state__in=OPEN_STATES, count__gt=0)
+    for subscription_id in sorted(set(open_ones.values_list("subscription", flat=True))):
+        rows = Delivery.objects.of(tenant, leads=False).filter(subscription=subscription_id)
+        # States are compared here: the databases would look for them, among millions, rather than for the numbers.
+        there = rows.filter(seq__range=(first, end)).order_by("seq").values_list("seq", "state")
+        end = next((seq - 1 for seq, state in there if state in OPEN_STATES and seq is not None), end)
+    return end
 
 
 def _drop_messages(mailing: Mailing, now: datetime) -> int:
