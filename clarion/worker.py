@@ -23,6 +23,7 @@ from clarion.flows import (
     forwarding,
     imports,
     mailings,
+    outdated_deliveries,
     pruning,
     readers,
     redeliveries,
@@ -45,11 +46,8 @@ Clock = Callable[[], datetime]
 FLOWS = (
     *(mailings.start_due, mailings.materialise_due, mailings.close_due),
     *(mailings.sweep_due, mailings.finish_due),
-    imports.run_due,
-    exports.run_due,
-    readers.run_due,
-    forwarding.sweep_due,
-    redeliveries.run_due,
+    *(imports.run_due, exports.run_due, readers.run_due),
+    *(forwarding.sweep_due, redeliveries.run_due),
 )
 # What need not be looked at fifty times a second, and how often it is, s.
 HOUSEKEEPING_EVERY = 5.0
@@ -61,7 +59,7 @@ HOUSEKEEPING = (claims.rescue_lapsed, claims.expire_unknown, deadlines.expire_he
 PRUNING_LONGEST = 0.25
 PRUNING = (
     *(pruning.prune_due, retention.prune_events, retention.prune_messages),
-    *(retention.prune_deliveries, retention.prune_attempts),
+    *(outdated_deliveries.prune_deliveries, retention.prune_attempts),
 )
 
 # How long an idle worker sleeps before it looks again, s: the most that a due message waits unseen.

@@ -198,6 +198,9 @@ CATALOGUE = {
         "The bodies that are being sent hold all the memory that bodies may have; this one was not taken.",
         "Send it again after Retry-After. A body of up to 64 KiB is taken whatever others send.",
     ),
+    "tried_once": Meaning(
+        (409,), "This delivery is an example, and is tried once.", "Ask for another test of the subscription."
+    ),
     "unknown_encoding": Meaning(
         (415,), "The body is packed in a way that is not known here.", "Send it plain, or as gzip."
     ),

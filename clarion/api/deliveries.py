@@ -85,11 +85,13 @@ def get_delivery(request: HttpRequest, delivery_id: int) -> dict[str, Any]:
 def retry_delivery(request: HttpRequest, delivery_id: int) -> Any:
     """Let a delivery that did not arrive go again, at once, with all its tries.
 
-    One that is on its way, or was taken, is answered 409; what was taken is sent once more by a replay.
+    One that is on its way, or was taken, is answered 409, and so is an example; what was taken is sent once more by a
+    replay.
     """
     row = _find(request, delivery_id)
     subscriptions.check_may_change(row.subscription, is_test=caller_of(request).is_test)
-    return Status(202, _in_full(deliveries.retry(row, now=now())))
+    again = deliveries.retry(row, by=caller_of(request).name, now=now())
+    return Status(202, _in_full(again))
 
 
 def _find(request: HttpRequest, delivery_id: int) -> Delivery:

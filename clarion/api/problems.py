@@ -50,6 +50,7 @@ REFUSALS: dict[type[Exception], tuple[int, str]] = {
     deliveries.StillOpen: (409, "delivery_open"),
     deliveries.AlreadySent: (409, "already_sent"),
     deliveries.EventGone: (409, "event_gone"),
+    deliveries.TriedOnce: (409, "tried_once"),
     imports.AlreadyOver: (409, "already_over"),
     uploads.EmptyFile: (400, "empty_file"),
     NoTable: (415, "not_a_table"),

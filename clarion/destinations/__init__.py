@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from clarion.lib.fields import addresses, origin
 from clarion.lib.http import HttpClient
 from clarion.lib.plugins import BadPlugin, find_plugins
 from clarion.lib.sending import Receipt, SendError
@@ -54,6 +55,8 @@ class Destination(abc.ABC):
     kind: ClassVar[str]
     # How many parcels `send_batch` takes at a time; 1: it is never called.
     batch_size: ClassVar[int] = 1
+    # Secrets that only sign, and are never sent: they stay when a subscription is led elsewhere.
+    signs_with: ClassVar[frozenset[str]] = frozenset()
 
     class Config(BaseModel):
         """What a subscription to this destination is set up with."""
@@ -65,6 +68,10 @@ class Destination(abc.ABC):
         def oddities(self) -> list[str]:
             """Return a sentence for each member that is taken although it can hardly work."""
             return []
+
+        def place(self) -> tuple[str, ...]:
+            """Return where it leads. Secrets are kept for whoever names the same place, and for nobody else."""
+            return tuple(origin(url) for _, url in addresses(self))
 
     config: Config
 

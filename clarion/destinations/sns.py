@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from pydantic import AliasChoices, Field
 
-from clarion.destinations import Destination, Parcel
+from clarion.destinations import Destination
 from clarion.lib.aws import Access, Aws, error_of, members
-from clarion.lib.aws_entries import MOST_ENTRIES, Entry, Outcome, deliver, entry_of, missing
+from clarion.lib.aws_entries import MOST_ENTRIES, ByEntries, Entry, Outcome, missing
 from clarion.lib.http import HttpClient, garbled
-from clarion.lib.sending import Misconfigured, Receipt, Refused, SendError
+from clarion.lib.sending import Misconfigured, Receipt
 
 VERSION = "2010-03-31"
 # SNS API reference: a topic has at most 256 characters.
@@ -18,7 +18,7 @@ TOPIC_ARN = re.compile(
 )
 
 
-class Sns(Destination):
+class Sns(ByEntries, Destination):
     """A FIFO topic gets the group as MessageGroupId and the parcel's id as MessageDeduplicationId."""
 
     kind = "sns"
@@ -45,6 +45,10 @@ class Sns(Destination):
                 odd.append("topicArn is in another region")
             return odd
 
+        def place(self) -> tuple[str, ...]:
+            """Return which topic it is, and of which AWS."""
+            return (*super().place(), self.region, self.topicArn)
+
     config: Config
 
     def __init__(self, config: Config, http: HttpClient) -> None:
@@ -53,30 +57,9 @@ class Sns(Destination):
         self._has_topic = TOPIC_ARN.fullmatch(config.topicArn) is not None
         self._is_fifo = config.topicArn.endswith(".fifo")
 
-    async def send(self, parcel: Parcel) -> Receipt:
-        """Publish one parcel."""
-        self._check()
-        return await self._send_one(self._entry(parcel))
-
-    async def send_batch(self, parcels: Sequence[Parcel]) -> list[Receipt | SendError]:
-        """Publish up to ten parcels, in more than one call where they are large."""
-        self._check()
-        entries: list[Entry | Refused] = []
-        for parcel in parcels:
-            try:
-                entries.append(self._entry(parcel))
-            except Refused as refused:
-                entries.append(refused)
-        return await deliver(entries, one=self._send_one, several=self._send_several)
-
     def _check(self) -> None:
         if not self._has_topic:
             raise Misconfigured("topicArn is no ARN of an SNS topic", code="arn")
-
-    def _entry(self, parcel: Parcel) -> Entry:
-        return entry_of(
-            parcel.body, parcel.attributes, group=parcel.group, key=parcel.id, is_fifo=self._is_fifo
-        )
 
     async def _send_one(self, entry: Entry) -> Receipt:
         answer, content = await self._aws.call_query(

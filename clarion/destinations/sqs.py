@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import Field
 
-from clarion.destinations import Destination, Parcel
+from clarion.destinations import Destination
 from clarion.lib.aws import Access, Aws, error_of
-from clarion.lib.aws_entries import MOST_ENTRIES, Entry, Outcome, deliver, entry_of, missing
+from clarion.lib.aws_entries import MOST_ENTRIES, ByEntries, Entry, Outcome, missing
 from clarion.lib.http import HttpClient, garbled
-from clarion.lib.sending import Misconfigured, Receipt, Refused, SendError
+from clarion.lib.sending import Misconfigured, Receipt
 
 # As SQS gives them out, and as it did before 2015 (`queue.amazonaws.com`); a queue has at most 80 characters.
 QUEUE_URL = re.compile(
@@ -21,7 +21,7 @@ QUEUE_URL = re.compile(
 EMULATED_URL = re.compile(r"https?://[!-~]{1,1024}")
 
 
-class Sqs(Destination):
+class Sqs(ByEntries, Destination):
     """A FIFO queue gets the group as MessageGroupId and the parcel's id as MessageDeduplicationId.
 
     The queue's URL is said to SQS, never called: what is called follows from the region, or is `endpoint`.
@@ -49,6 +49,10 @@ class Sqs(Destination):
                 odd.append("queueUrl is in another region")
             return odd
 
+        def place(self) -> tuple[str, ...]:
+            """Return which queue it is, and of which AWS."""
+            return (*super().place(), self.region, self.queueUrl)
+
         def has_queue(self) -> bool:
             """Return whether a queue can be there."""
             allowed = QUEUE_URL if self.endpoint is None else EMULATED_URL
@@ -61,30 +65,9 @@ class Sqs(Destination):
         self._aws = Aws(http, "sqs", config)
         self._is_fifo = config.queueUrl.endswith(".fifo")
 
-    async def send(self, parcel: Parcel) -> Receipt:
-        """Send one parcel as one message of the queue."""
-        self._check()
-        return await self._send_one(self._entry(parcel))
-
-    async def send_batch(self, parcels: Sequence[Parcel]) -> list[Receipt | SendError]:
-        """Send up to ten parcels, in more than one call where they are large."""
-        self._check()
-        entries: list[Entry | Refused] = []
-        for parcel in parcels:
-            try:
-                entries.append(self._entry(parcel))
-            except Refused as refused:
-                entries.append(refused)
-        return await deliver(entries, one=self._send_one, several=self._send_several)
-
     def _check(self) -> None:
         if not self.config.has_queue():
             raise Misconfigured("queueUrl is no URL of an SQS queue", code="url")
-
-    def _entry(self, parcel: Parcel) -> Entry:
-        return entry_of(
-            parcel.body, parcel.attributes, group=parcel.group, key=parcel.id, is_fifo=self._is_fifo
-        )
 
     async def _send_one(self, entry: Entry) -> Receipt:
         body = {"QueueUrl": self.config.queueUrl, **_members(entry)}

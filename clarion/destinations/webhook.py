@@ -79,6 +79,7 @@ class Webhook(Destination):
     """The same id in every try, so that a receiver who remembers ids takes each parcel once."""
 
     kind = "webhook"
+    signs_with = frozenset({"secret", "oldSecrets"})
 
     class Config(Destination.Config):
         """Where the receiver is, and how it knows that it is us."""

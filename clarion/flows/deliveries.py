@@ -37,6 +37,10 @@ class EventGone(Exception):
     """The log no longer has the event."""
 
 
+class TriedOnce(Exception):
+    """The delivery is an example that somebody wanted to see go; another one shows what is so now."""
+
+
 class FailureGroup(NamedTuple):
     """Deliveries that failed alike: why, how many, since and until when, and the latest of them."""
 
@@ -65,6 +69,7 @@ def newest(
     rows = (
         Delivery.objects.of(subscription.tenant, leads=False)
         .filter(subscription=subscription)
+        .select_related("subscription")
         .order_by("-pk")
     )
     last = None if until is None else _first_since(subscription, until)
@@ -107,11 +112,13 @@ def failures(subscription: Subscription) -> tuple[list[FailureGroup], bool]:
     return sorted(told, key=lambda each: (-each.size, each.reason, each.code)), is_all
 
 
-def retry(delivery: Delivery, *, now: datetime) -> Delivery:
-    """Let a delivery that did not arrive go again, at once, with all its tries.
+def retry(delivery: Delivery, *, by: str, now: datetime) -> Delivery:
+    """Let a delivery that did not arrive go again, at once, with all its tries; `by` is who asked, for the log.
 
-    :raises Inactive, StillOpen, AlreadySent, EventGone: nothing is changed then
+    :raises Inactive, StillOpen, AlreadySent, EventGone, TriedOnce: nothing is changed then
     """
+    if delivery.seq is None:
+        raise TriedOnce(f"Delivery {delivery.pk} is an example, which is tried once; ask for another test.")
 
     def once() -> Delivery:
         with transaction.atomic():
@@ -124,7 +131,7 @@ def retry(delivery: Delivery, *, now: datetime) -> Delivery:
         return again
 
     again = again_on_deadlock(once)
-    log.info("delivery_retried", delivery_id=delivery.pk, tenant=delivery.tenant.name)
+    log.info("delivery_retried", delivery_id=delivery.pk, tenant=delivery.tenant.name, by=by)
     return again
 
 

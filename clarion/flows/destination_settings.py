@@ -3,8 +3,9 @@ whether they are what it needs. Stores nothing.
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.conf import settings as django_settings
 from pydantic import BaseModel, ValidationError
@@ -12,23 +13,31 @@ from pydantic import BaseModel, ValidationError
 from clarion import destinations
 from clarion.destinations import Destination
 from clarion.flows.event_checks import MISSING
+from clarion.lib.fields import addresses
 from clarion.lib.masks import MASK, Place, hidden, hidden_all, masks_in, restored, wire_names
 from clarion.lib.problems import FieldError
 
 # Under which other members settings are taken: the seed prints those of a topic as those of a queue.
 _ALSO: Mapping[str, tuple[str, ...]] = {"sns": ("sqs",)}
-# Members of these names are addresses that something is sent to, whichever destination has them.
-_CALLED = ("url", "endpoint")
+# Members of these names are addresses that something is sent to, of whatever type they are.
+_CALLED = frozenset({"url", "endpoint"})
 _NO_MEMBER = "There is no such member."
+_NONE_KEPT = f"{MASK} stands for a secret that is kept, and here none is"
+_OF_ANOTHER = f"{MASK} stands for a secret that is kept for where this led before: send it again"
 _SENTENCES = {"missing": MISSING, "extra_forbidden": _NO_MEMBER}
 
 
-class Chosen(NamedTuple):
-    """A destination by its kind, the member under which its settings stand, and these, by their names on the wire."""
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A destination by its kind, the member under which its settings stand, and these, by their names on the wire.
+
+    `is_lost`: settings were stored, and no key we have opens them; they are as if there were none.
+    """
 
     kind: str
     block: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(repr=False)
+    is_lost: bool = False
 
 
 class BadDestination(ValueError):
@@ -85,23 +94,23 @@ def choose(raw: object) -> Chosen:
 def complete(chosen: Chosen, stored: Chosen | None, now: datetime) -> dict[str, Any]:
     """Return the settings as they are to be kept: secrets that are masked are the stored ones, what is missing is made.
 
+    They stay only where they are sent to the same place as before.
+
     :raises BadDestination:
     """
     kind = destinations.find(chosen.kind)
     sent: dict[str, Any] = dict(chosen.settings)
     before = stored.settings if stored is not None and stored.kind == chosen.kind else None
     known = None if before is None else _config(chosen.kind, before)
-    if known is not None:
-        sent = restored(sent, known, before)
-    kept = kind.completed(sent, before if known is not None else None, now)
-    errors = list(_wrong(Chosen(chosen.kind, chosen.block, kept)))
-    if not errors:
-        sentence = f"{MASK} stands for a secret that is kept, and here none is"
-        places = masks_in(kind.Config(**kept), kept)
-        errors = [{"loc": [chosen.block, *place], "msg": sentence} for place in places]
-    if errors:
-        raise BadDestination(errors)
-    return kept
+    if known is None:
+        return _checked(chosen, kind.completed(sent, None, now), _NONE_KEPT)
+    back = restored(sent, known, before)
+    kept = _checked(chosen, kind.completed(back, before, now), _NONE_KEPT)
+    if kind.Config(**kept).place() == known.place():
+        return kept
+    # Whoever may change a subscription need not know its secrets, and must not have them sent to a place of theirs.
+    sent |= {name: back[name] for name in kind.signs_with & back.keys()}
+    return _checked(chosen, kind.completed(sent, before, now), _OF_ANOTHER)
 
 
 def is_same(chosen: Chosen, stored: Chosen, now: datetime) -> bool:
@@ -128,6 +137,8 @@ def shown(chosen: Chosen, *, made: Collection[str] = ()) -> dict[str, Any]:
 
 def oddities(chosen: Chosen) -> list[str]:
     """Return a sentence for each member that is taken although it can hardly work, by its name on the wire."""
+    if chosen.is_lost:
+        return ["destination: what was stored does not open with the keys there are; PUT it again"]
     config = _config(chosen.kind, chosen.settings)
     if config is None:
         return [f"destination.type: nothing can be sent to this {chosen.kind.upper()} any more"]
@@ -136,6 +147,20 @@ def oddities(chosen: Chosen) -> list[str]:
         member, blank, rest = sentence.partition(" ")
         found.append(f"destination.{chosen.block}.{_wire_name(chosen, member)}{blank}{rest}")
     return found
+
+
+def _checked(chosen: Chosen, kept: dict[str, Any], of_a_mask: str) -> dict[str, Any]:
+    """Return what is to be kept, if it can work and has no secret that is masked.
+
+    :raises BadDestination: `of_a_mask` is what it says of one
+    """
+    errors = list(_wrong(Chosen(chosen.kind, chosen.block, kept)))
+    if not errors:
+        places = masks_in(destinations.find(chosen.kind).Config(**kept), kept)
+        errors = [{"loc": [chosen.block, *place], "msg": of_a_mask} for place in places]
+    if errors:
+        raise BadDestination(errors)
+    return kept
 
 
 def _config(kind: str, settings: Mapping[str, Any]) -> Destination.Config | None:
@@ -147,7 +172,7 @@ def _config(kind: str, settings: Mapping[str, Any]) -> Destination.Config | None
 
 def _wrong(chosen: Chosen) -> Iterator[FieldError]:
     try:
-        destinations.find(chosen.kind).Config(**chosen.settings)
+        config = destinations.find(chosen.kind).Config(**chosen.settings)
     except ValidationError as error:
         for item in error.errors(include_input=False, include_context=False, include_url=False):
             loc = [*map(_place, item["loc"])]
@@ -156,17 +181,20 @@ def _wrong(chosen: Chosen) -> Iterator[FieldError]:
             sentence = _SENTENCES.get(item["type"]) or item["msg"]
             yield {"loc": [chosen.block, *loc], "msg": sentence}
         return
-    for name in _CALLED:
-        url = chosen.settings.get(name)
-        if isinstance(url, str) and (objection := django_settings.CLARION.egress.objection(url)):
-            yield {"loc": [chosen.block, name], "msg": objection}
+    called: dict[Place, str] = dict(addresses(config))
+    for name in sorted(_CALLED & chosen.settings.keys()):
+        if isinstance(url := chosen.settings[name], str):
+            called[name,] = url
+    for (member, *rest), url in called.items():
+        if objection := django_settings.CLARION.egress.objection(url):
+            yield {"loc": [chosen.block, _wire_name(chosen, str(member)), *rest], "msg": objection}
 
 
 def _wire_name(chosen: Chosen, member: str) -> str:
     """Return the name of a member where the settings stand: in another destination's member it may have another one."""
     fields: Mapping[str, Any] = destinations.find(chosen.kind).Config.model_fields
-    for name, field in fields.items():
-        names = wire_names(name, field)
+    for name, its_field in fields.items():
+        names = wire_names(name, its_field)
         if member in names:
             there = [each for each in names if each in chosen.settings]
             other = _fields(chosen.block) if chosen.block != chosen.kind else ()

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import structlog
 from django.db import connection
+from django.db.models import Count as Number
+from django.db.models import Q
 from django.db.models.functions import Length
 
 from clarion.flows import deliveries, events
@@ -14,7 +16,7 @@ from clarion.flows.matching import Heard, Interest, compiled, interests
 from clarion.flows.rounds import each
 from clarion.flows.subscriptions import check_is_active
 from clarion.lib.crashpoints import crashpoint
-from clarion.models import Delivery, DeliveryCount, Event, EventHead, Redelivery, Subscription, Tenant
+from clarion.models import Delivery, Event, EventHead, Redelivery, Subscription, Tenant
 from clarion.models.deliveries import RECOVERABLE
 from clarion.models.outgoing import BULK, Reason
 
@@ -28,6 +30,8 @@ MOST_CHARACTERS = 1024 * 1024
 # Looked at one by one to count what would be sent: in 50 ms where documents need not be read, and in at most 3 s where
 # each is of a MiB. Of more than that, so many from all over the range are looked at, and the rest is estimated.
 MOST_COUNTED, MOST_READ = 2_000, 200
+# So many of the latest deliveries of each state that can go again are counted, in the database: in 50 ms (SQLite).
+MOST_ENDED = 20_000
 
 
 class BadSpan(ValueError):
@@ -105,11 +109,7 @@ def count(subscription: Subscription, span: Span) -> Count:
     """Return how much would be sent, if it were asked for now."""
     if span.kind == Redelivery.REPLAY:
         return _count_events(subscription, span)
-    counts = DeliveryCount.objects.of(subscription.tenant).filter(subscription=subscription)
-    there = list(counts.filter(state__in=RECOVERABLE).values_list("reason", "count"))
-    if sum(number for _, number in there) > MOST_COUNTED:
-        return Count(sum(number for reason, number in there if reason != Reason.EVENT_GONE), False)
-    return Count(len(_ended(subscription, span.since, 0, span.until, MOST_COUNTED)[0]), True)
+    return _count_ended(subscription, span)
 
 
 def ask(subscription: Subscription, span: Span, found: Count, *, by: str, now: datetime) -> Redelivery:
@@ -211,6 +211,20 @@ def _ended(
         and (since is None or (finished_at is not None and finished_at >= since))
     ]
     return ids, looked[-1][0] if len(looked) == most else until
+
+
+def _count_ended(subscription: Subscription, span: Span) -> Count:
+    """Count what a recovery would send; no more than the latest are looked at, among which nearly all of it is."""
+    rows = Delivery.objects.of(subscription.tenant, leads=False).filter(
+        subscription=subscription, pk__lte=span.until
+    )
+    can_go = Q(seq__isnull=False, finished_at__gte=span.since) & ~Q(reason=Reason.EVENT_GONE)
+    found = most_looked_at = 0
+    for state in RECOVERABLE:
+        latest = rows.filter(state=state).order_by("-pk")[:MOST_ENDED]
+        looked, sent = latest.aggregate(looked=Number("pk"), sent=Number("pk", filter=can_go)).values()
+        found, most_looked_at = found + sent, max(most_looked_at, looked)
+    return Count(found, most_looked_at < MOST_ENDED)
 
 
 def _count_events(subscription: Subscription, span: Span) -> Count:

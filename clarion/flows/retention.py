@@ -1,6 +1,5 @@
 """How long each tenant's rows are kept, and what drops them then: in small batches, whatever depends on them first."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Length
 
 from clarion.flows import readers
@@ -26,7 +25,6 @@ from clarion.models import (
     Message,
     ParkedEvent,
     ReaderPosition,
-    Subscription,
     Tenant,
 )
 from clarion.models.engagements import Kind
@@ -45,8 +43,8 @@ MOST_CHARACTERS = 4 * 1024 * 1024
 # Logs, or tenants' deliveries, cut in one step, those with the oldest first. To find them is a look at every tenant.
 LOGS = 8
 
-# Of this process: the last delivery of each tenant that was looked at.
-_looked_at: dict[int, int] = {}
+# Logs looked at in one step, as one that is too old cannot be cut while deliveries wait for its events: a week at most.
+MOST_LOGS = 8 * LOGS
 
 # What is kept, the unit its time is given in, and the least that is promised to callers.
 UNITS = {
@@ -106,13 +104,15 @@ def kept_by_tenants(what: str, now: datetime) -> Iterator[tuple[int | None, date
 def prune_events(now: datetime) -> int:
     """Drop a batch from the beginning of each log that goes back too far, of the oldest first; return how many events.
 
-    Never what a reader has not read, nor what it has parked: that can be given to it again.
+    Never what a reader has not read, nor what it has parked: that can be given to it again. Nor what a delivery waits for.
     """
     dropped = 0
     for own, before in kept_by_tenants("keep_events_days", now):
-        for head in _logs_to_cut(own, before).select_related("tenant")[:LOGS]:
-            dropped += _cut(head.tenant, before)
-            if dropped >= _batch():
+        logs = 0
+        for head in _logs_to_cut(own, before).select_related("tenant")[:MOST_LOGS]:
+            cut = _cut(head.tenant, before)
+            dropped, logs = dropped + cut, logs + (cut > 0)
+            if dropped >= batch() or logs == LOGS:
                 break
     return dropped
 
@@ -130,19 +130,6 @@ def prune_messages(now: datetime) -> int:
     return done
 
 
-def prune_deliveries(now: datetime) -> int:
-    """Drop deliveries that ended long ago, with their attempts and out of the counts; return how many were looked at."""
-    looked = 0
-    for own, before in kept_by_tenants("keep_deliveries_days", now):
-        first = Delivery.objects.filter(tenant=OuterRef("pk")).order_by("id").values("created_at")[:1]
-        tenants = Tenant.objects.filter(keep_deliveries_days=own).annotate(oldest=Subquery(first))
-        for tenant in tenants.filter(oldest__lt=before).order_by("oldest")[:LOGS]:
-            looked += _drop_deliveries(tenant, before)
-            if looked >= _batch():
-                break
-    return looked
-
-
 def prune_attempts(now: datetime) -> int:
     """Drop the next batch of tries that are too old, of each kind; return how many."""
     dropped = 0
@@ -154,7 +141,7 @@ def prune_attempts(now: datetime) -> int:
             with_old = tenants.annotate(oldest=Subquery(oldest)).filter(oldest__lt=before)
             for tenant in with_old.order_by("oldest")[:1]:
                 old = rows.of(tenant).filter(ended_at__lt=before).order_by("ended_at")
-                ids = list(old.values_list("pk", flat=True)[: _batch()])
+                ids = list(old.values_list("pk", flat=True)[: batch()])
                 dropped += rows.of(tenant).filter(pk__in=ids).delete()[0]
     return dropped
 
@@ -189,7 +176,7 @@ def _logs_to_cut(own: int | None, before: datetime) -> QuerySet[EventHead]:
 def _cut(tenant: Tenant, before: datetime) -> int:
     oldest = Event.objects.of(tenant).order_by("seq")
     first = last = total = 0
-    for seq, received_at, size in oldest.values_list("seq", "received_at", Length("body"))[: _batch()]:
+    for seq, received_at, size in oldest.values_list("seq", "received_at", Length("body"))[: batch()]:
         total += size
         if received_at >= before or (last and total > MOST_CHARACTERS):
             break
@@ -197,7 +184,7 @@ def _cut(tenant: Tenant, before: datetime) -> int:
 
     def once() -> int:
         with transaction.atomic():
-            end = min(last, _done_with(tenant))
+            end = _before_waiting(tenant, first, min(last, _done_with(tenant)))
             # Left by readers that there are no more.
             ParkedEvent.objects.of(tenant).filter(seq__lte=end).delete()
             bought = Engagement.objects.of(tenant).filter(kind=Kind.PURCHASED, seq__range=(first, end))
@@ -220,15 +207,26 @@ def _done_with(tenant: Tenant) -> int:
     return min([head, *read, *before_parked])
 
 
+def _before_waiting(tenant: Tenant, first: int, end: int) -> int:
+    """Return up to which of these events no delivery is on its way: what leaves is made of them when it leaves."""
+    open_ones = DeliveryCount.objects.of(tenant).filter(state__in=OPEN_STATES, count__gt=0)
+    for subscription_id in sorted(set(open_ones.values_list("subscription", flat=True))):
+        rows = Delivery.objects.of(tenant, leads=False).filter(subscription=subscription_id)
+        # States are compared here: the databases would look for them, among millions, rather than for the numbers.
+        there = rows.filter(seq__range=(first, end)).order_by("seq").values_list("seq", "state")
+        end = next((seq - 1 for seq, state in there if state in OPEN_STATES and seq is not None), end)
+    return end
+
+
 def _drop_messages(mailing: Mailing, now: datetime) -> int:
     rows = Message.objects.of(mailing.tenant).filter(mailing=mailing).order_by("customer_id")
-    held = Message.objects.of(mailing.tenant).lock(list(rows.values_list("pk", flat=True)[: _batch()]))
+    held = Message.objects.of(mailing.tenant).lock(list(rows.values_list("pk", flat=True)[: batch()]))
     ids = [row.id for row in held]
     Attempt.objects.of(mailing.tenant).filter(message__in=ids).delete()
     _drop_engagements(mailing.tenant, ids)
     Message.objects.of(mailing.tenant).filter(pk__in=ids).delete()
     mailing.pruned += len(ids)
-    if len(ids) < _batch():
+    if len(ids) < batch():
         mailing.pruned_at = now
         log.info("mailing_pruned", mailing_id=mailing.pk, tenant=mailing.tenant.name, messages=mailing.pruned)
     return 1
@@ -246,43 +244,6 @@ def _drop_engagements(tenant: Tenant, message_ids: list[int]) -> None:
     rows.delete()
 
 
-def _drop_deliveries(tenant: Tenant, before: datetime) -> int:
-    """Look at the next deliveries that were made so long ago, and drop those that have ended so long ago; return how many
-    were looked at.
-
-    What somebody asked for once more ended later, or is on its way: it stays, and those behind it are looked at next.
-    """
-    after = _looked_at.pop(tenant.pk, 0)
-    made = Delivery.objects.of(tenant).filter(created_at__lt=before, pk__gt=after).order_by("id")
-    ids = list(made.values_list("pk", flat=True)[: _batch()])
-    if not ids:
-        return 0
-
-    def once() -> None:
-        with transaction.atomic():
-            ended = Delivery.objects.of(tenant).filter(pk__in=ids, finished_at__lt=before)
-            _begin_behind(tenant, ended.filter(redelivery_id=0, seq__isnull=False))
-            held = Delivery.objects.of(tenant).lock(list(ended.values_list("pk", flat=True)))
-            gone = [row.id for row in held if row.state not in OPEN_STATES]
-            shifts = Counter(
-                (row.owner_id, row.state, row.reason, tenant.pk) for row in held if row.id in gone
-            )
-            DeliveryAttempt.objects.of(tenant).filter(delivery__in=gone).delete()
-            Delivery.objects.of(tenant).filter(pk__in=gone).delete()
-            DeliveryCount.objects.of(tenant).shift({key: -count for key, count in shifts.items()})
-
-    again_on_deadlock(once)
-    _looked_at[tenant.pk] = ids[-1]
-    return len(ids)
-
-
-def _begin_behind(tenant: Tenant, dropped: QuerySet[Delivery]) -> None:
-    """See to it that a reader that is sent back does not take what was dropped for what was never made."""
-    last = dropped.values_list("subscription").annotate(last=Max("seq")).order_by("subscription")
-    for subscription_id, seq in last:
-        rows = Subscription.objects.of(tenant).filter(pk=subscription_id, from_seq__lt=seq)
-        rows.update(from_seq=seq)
-
-
-def _batch() -> int:
+def batch() -> int:
+    """Return how many rows are dropped in one transaction."""
     return BATCH.get(connection.vendor, SERVER_BATCH)

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from clarion import destinations
 from clarion.flows.destination_settings import Chosen, complete, is_same
 from clarion.flows.event_checks import ENTITY_KINDS, MAIL_KINDS
+from clarion.lib.secrets import BadSeal
 from clarion.models import EventHead, Lane, Subscription, Tenant
 from clarion.models.outcomes import OUTCOMES
 from clarion.models.subscriptions import ALL
@@ -116,9 +117,8 @@ def replace(subscription: Subscription, draft: Draft, *, now: datetime) -> Outco
             locked = _locked(subscription)
             before = chosen_of(locked)
             settings = complete(draft.destination, before, now)
-            made = (
-                _made(draft.destination, settings) if before.kind != draft.destination.kind else frozenset()
-            )
+            is_new = before.is_lost or before.kind != draft.destination.kind
+            made = _made(draft.destination, settings) if is_new else frozenset()
             if draft.is_active and not locked.is_active:
                 locked.from_seq, locked.sweep_cursor = _head(locked.tenant), None
             elif locked.is_active and not draft.is_active:
@@ -154,21 +154,33 @@ def rotate(subscription: Subscription, *, now: datetime) -> Outcome:
     """
 
     def edit(locked: Subscription) -> None:
-        others = {name: value for name, value in locked.settings.items() if name != SECRET}
+        before = chosen_of(locked)
+        if before.is_lost:
+            raise NoSecret(
+                "What was stored does not open with the keys there are; PUT the subscription again."
+            )
+        others = {name: value for name, value in before.settings.items() if name != SECRET}
         is_known = locked.destination in destinations.kinds()
         new = is_known and destinations.find(locked.destination).completed(others, None, now).get(SECRET)
         if not new:
             raise NoSecret(f"{locked.destination.upper()} has no secret that is made here.")
         chosen = Chosen(locked.destination, locked.block, {**others, SECRET: new})
-        locked.seal(complete(chosen, chosen_of(locked), now))
+        locked.seal(complete(chosen, before, now))
         locked.changed_at = now
 
     return Outcome(_edited(subscription, edit, "subscription_secret_rotated"), False, frozenset({SECRET}))
 
 
 def chosen_of(subscription: Subscription) -> Chosen:
-    """Return where a subscription leads, with its secrets."""
-    return Chosen(subscription.destination, subscription.block, subscription.settings)
+    """Return where a subscription leads, with its secrets.
+
+    One row whose seal does not open neither hides the others nor stands in the way of being replaced.
+    """
+    try:
+        settings = subscription.settings
+    except BadSeal:
+        return Chosen(subscription.destination, subscription.block, {}, is_lost=True)
+    return Chosen(subscription.destination, subscription.block, settings)
 
 
 def check_may_change(subscription: Subscription, *, is_test: bool) -> None:

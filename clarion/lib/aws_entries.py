@@ -3,11 +3,13 @@
 The same for SQS and SNS. Which call it is, the caller says.
 """
 
+import abc
 import asyncio
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from clarion.lib.sending import InDoubt, NotSent, Receipt, Refused, SendError
 
@@ -46,6 +48,64 @@ class Entry:
 Outcome = Receipt | SendError
 One = Callable[[Entry], Awaitable[Receipt]]
 Several = Callable[[Sequence[Entry]], Awaitable[list[Outcome]]]
+
+
+class Sendable(Protocol):
+    """What an entry is made of: `id` is the same in every try, what has one `group` goes in order."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def body(self) -> str: ...
+    @property
+    def attributes(self) -> Mapping[str, str]: ...
+    @property
+    def group(self) -> str: ...
+
+
+class ByEntries(abc.ABC):
+    """One queue or topic. A subclass says whether it is FIFO, whether anything can be there, and makes the calls."""
+
+    _is_fifo: bool
+
+    async def send(self, parcel: Sendable) -> Receipt:
+        """Send one parcel as one entry.
+
+        :raises SendError: one of the five kinds
+        """
+        self._check()
+        return await self._send_one(self._entry(parcel))
+
+    async def send_batch(self, parcels: Sequence[Sendable]) -> list[Outcome]:
+        """Send up to ten parcels, in more than one call where they are large.
+
+        :raises SendError: of one kind for all of them
+        """
+        self._check()
+        entries: list[Entry | Refused] = []
+        for parcel in parcels:
+            try:
+                entries.append(self._entry(parcel))
+            except Refused as refused:
+                entries.append(refused)
+        return await deliver(entries, one=self._send_one, several=self._send_several)
+
+    def _entry(self, parcel: Sendable) -> Entry:
+        return entry_of(
+            parcel.body, parcel.attributes, group=parcel.group, key=parcel.id, is_fifo=self._is_fifo
+        )
+
+    @abc.abstractmethod
+    def _check(self) -> None:
+        """:raises Misconfigured: the settings name no queue or topic"""
+
+    @abc.abstractmethod
+    async def _send_one(self, entry: Entry) -> Receipt:
+        """:raises SendError:"""
+
+    @abc.abstractmethod
+    async def _send_several(self, entries: Sequence[Entry]) -> list[Outcome]:
+        """:raises SendError: of one kind for all of them"""
 
 
 def entry_of(body: str, attributes: Mapping[str, str], *, group: str, key: str, is_fifo: bool) -> Entry:

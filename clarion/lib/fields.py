@@ -1,14 +1,48 @@
 """Field types for the Config of an exit: what an address and a secret must look like before they are used."""
 
 import re
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, get_args
 
 import yarl
-from pydantic import SecretStr, WithJsonSchema
+from pydantic import BaseModel, SecretStr, WithJsonSchema
+from pydantic.fields import FieldInfo
 
 from clarion.lib.validators import after
 
 PRINTABLE = re.compile(r"[!-~]+")
+# Stands in the type of whatever is called, so that others find it: pydantic lets it be.
+CALLED = object()
+
+
+def addresses(value: Any, *, is_called: bool = False) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Give each text in a value that is of a type below that is called, with the way to it."""
+    members: Any = ()
+    if isinstance(value, BaseModel):
+        fields = type(value).model_fields.items()
+        members = [(name, getattr(value, name), _is_called(field)) for name, field in fields]
+    elif isinstance(value, Mapping):
+        members = [(name, member, is_called) for name, member in value.items()]
+    elif isinstance(value, list | tuple):
+        members = [(number, member, is_called) for number, member in enumerate(value)]
+    elif isinstance(value, str) and is_called:
+        yield (), value
+    for step, member, is_one in members:
+        yield from (((step, *way), text) for way, text in addresses(member, is_called=is_one))
+
+
+def origin(url: str) -> str:
+    """Return scheme, host and port of what is called: who gets what is sent there."""
+    parts = yarl.URL(url)
+    return f"{parts.scheme}://{(parts.raw_host or '').lower()}:{parts.port}"
+
+
+def _is_called(field: FieldInfo) -> bool:
+    return CALLED in field.metadata or _names(field.annotation)
+
+
+def _names(annotation: Any) -> bool:
+    return annotation is CALLED or any(map(_names, get_args(annotation)))
 
 
 def _base_url(value: str) -> str:
@@ -48,10 +82,10 @@ def _header_secret(value: SecretStr) -> SecretStr:
 
 
 # The beginning of an http(s) URL, without a slash at its end; a path is appended with one.
-BaseUrl = Annotated[str, after(_base_url), WithJsonSchema({"type": "string", "format": "uri"})]
+BaseUrl = Annotated[str, CALLED, after(_base_url), WithJsonSchema({"type": "string", "format": "uri"})]
 
 # An http(s) URL that is called as it stands, perhaps with a query.
-WholeUrl = Annotated[str, after(_whole_url), WithJsonSchema({"type": "string", "format": "uri"})]
+WholeUrl = Annotated[str, CALLED, after(_whole_url), WithJsonSchema({"type": "string", "format": "uri"})]
 
 # A secret that travels in a header, so it must not be able to end one.
 HeaderSecret = Annotated[SecretStr, after(_header_secret)]

@@ -4,8 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
+from clarion.flows import test_deliveries
 from clarion.models import Delivery, DeliveryAttempt, Event, State, Subscription, Tenant
 from clarion.models.outgoing import Reason
 from tests.api.calls import ask, refusal
@@ -143,6 +146,26 @@ def test_nothing_goes_again_for_whoever_ended_or_of_what_the_log_dropped(
     inactive = refusal(ask(api, "POST", path), 409)
 
     assert (gone["code"], inactive["code"]) == ("event_gone", "subscription_inactive")
+
+
+def test_a_page_of_deliveries_is_read_at_once(api: Client, orders: Subscription) -> None:
+    with CaptureQueriesContext(connection) as of_one:
+        api.get(DELIVERIES, {"limit": 1})
+    with CaptureQueriesContext(connection) as of_all:
+        assert len(listed(api)) == 4
+
+    assert len(of_all) == len(of_one)
+
+
+def test_an_example_is_tried_once_also_for_whoever_asks_for_it_again(
+    api: Client, orders: Subscription, tenant: Tenant, clock: Clock
+) -> None:
+    row = test_deliveries.show(orders, now=clock())
+    end_as(tenant, State.DEAD, clock(), reason=Reason.TRIES_USED_UP, pk=row.pk)
+
+    problem = refusal(ask(api, "POST", f"/api/v1/deliveries/{row.pk}/retry"), 409)
+
+    assert (problem["code"], Delivery.objects.get(pk=row.pk).state) == ("tried_once", State.DEAD)
 
 
 def test_another_tenants_delivery_is_as_if_it_were_not_there(

@@ -116,3 +116,71 @@ def test_a_destination_without_a_secret_of_ours_has_none_to_make_anew(api: Clien
     made(api, PATH, body(destination=SQS))
 
     assert refusal(ask(api, "POST", f"{PATH}/orders/rotate-secret", {}), 409)["code"] == "no_secret"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "member"),
+    [
+        (
+            webhook(headers={"Authorization": "Bearer sesame"}),
+            webhook(url="https://other.example.net/", headers={"Authorization": HIDDEN}),
+            "destination.webhook.headers.Authorization",
+        ),
+        (
+            webhook(headers={"Authorization": "Bearer sesame"}),
+            webhook(url="https://shop.example.com:8443/", headers={"Authorization": HIDDEN}),
+            "destination.webhook.headers.Authorization",
+        ),
+        (SQS, {**SQS, "sqs": {**SQS["sqs"], "accessSecret": HIDDEN, "region": "eu-west-2"}}, "accessSecret"),
+        (
+            SQS,
+            {**SQS, "sqs": {**SQS["sqs"], "accessSecret": HIDDEN, "endpoint": "https://aws.example.net"}},
+            "accessSecret",
+        ),
+    ],
+)
+def test_a_secret_that_is_kept_does_not_go_to_another_place(
+    api: Client, before: dict[str, Any], after: dict[str, Any], member: str
+) -> None:
+    made(api, PATH, body(destination=before))
+    kept = stored()
+
+    answer = ask(api, "PUT", PATH, body(destination=after))
+
+    (name,) = wrong_members(answer)
+    assert (name.endswith(member), stored()) == (True, kept)
+    assert "send it again" in answer.content.decode()
+
+
+def test_secrets_stay_behind_another_path_of_the_same_host_and_what_only_signs_stays_anywhere(
+    api: Client,
+) -> None:
+    made(api, PATH, body(destination=webhook(secret=SECRET, headers={"X-Key": "k-1"})))
+    there = webhook(url="https://SHOP.example.com:443/other", secret=HIDDEN, headers={"X-Key": HIDDEN})
+    elsewhere = webhook(url="https://other.example.net/", secret=HIDDEN, headers={"X-Key": "k-2"})
+
+    for destination, key in ((there, "k-1"), (elsewhere, "k-2")):
+        assert ask(api, "PUT", PATH, body(destination=destination)).status_code == 200
+        assert (stored()["secret"], stored()["headers"]) == (SECRET, {"X-Key": key})
+
+
+def test_one_that_no_key_opens_neither_hides_the_others_nor_stays_so(api: Client) -> None:
+    for ref in ("lost", "other"):
+        made(api, PATH, body(id=ref))
+    copied = Subscription.objects.get(ref="other").sealed_settings
+    Subscription.objects.filter(ref="lost").update(sealed_settings=copied)
+
+    assert [each["destination"] for each in api.get(PATH).json()] == [
+        {"type": "WEBHOOK", "webhook": {}},
+        webhook(secret=HIDDEN),
+    ]
+    assert "PUT it again" in api.get(f"{PATH}/lost").headers["Clarion-Warnings"]
+    assert refusal(ask(api, "POST", PATH, body(id="lost")), 409)["code"] == "id_taken"
+    assert refusal(ask(api, "POST", f"{PATH}/lost/rotate-secret", {}), 409)["code"] == "no_secret"
+    masked = ask(api, "PUT", PATH, body(id="lost", destination=webhook(secret=HIDDEN)))
+    assert wrong_members(masked) == {"destination.webhook.secret"}
+
+    put = ask(api, "PUT", PATH, body(id="lost")).json()
+
+    kept = Subscription.objects.get(ref="lost").settings
+    assert put["destination"] == webhook(secret=kept["secret"])

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from clarion import destinations
 from clarion.destinations import Destination
+from clarion.flows.destination_settings import errors_in
 from clarion.lib import plugins
 from clarion.lib.http import HttpClient
 from clarion.lib.plugins import BadPlugin
@@ -96,12 +97,18 @@ def test_an_unknown_kind_names_the_known_ones():
         destinations.find("pigeon")
 
 
-def test_one_file_in_another_package_is_a_destination(tmp_path, monkeypatch):
+@pytest.fixture
+def pigeon(tmp_path, monkeypatch):
+    """A destination of another package."""
     (tmp_path / "pigeons_of_another_package.py").write_text(
         "from clarion.destinations import Destination, Parcel\n"
+        "from clarion.lib.fields import BaseUrl\n"
         "from clarion.lib.sending import Receipt\n"
         "class Pigeon(Destination):\n"
         "    kind = 'pigeon'\n"
+        "    class Config(Destination.Config):\n"
+        "        lofts: list[BaseUrl | None] = []\n"
+        "        homeUrl: BaseUrl = 'https://pigeons.example.com'\n"
         "    async def send(self, parcel: Parcel) -> Receipt:\n"
         "        return Receipt(provider_id=parcel.id)\n"
     )
@@ -109,9 +116,28 @@ def test_one_file_in_another_package_is_a_destination(tmp_path, monkeypatch):
     entry = EntryPoint("pigeon", "pigeons_of_another_package:Pigeon", "clarion.destinations")
     monkeypatch.setattr(plugins, "entry_points", lambda group: [entry] if group == entry.group else [])
     destinations._registry.cache_clear()
-    try:
-        found = destinations.find("pigeon")
-        assert asyncio.run(found(found.Config(), HttpClient()).send(parcel(9))) == Receipt("dlv_9")
-        assert set(destinations.kinds()) == {*KINDS, "pigeon"}
-    finally:
-        destinations._registry.cache_clear()
+    yield destinations.find("pigeon")
+    destinations._registry.cache_clear()
+
+
+def test_one_file_in_another_package_is_a_destination(pigeon):
+    assert asyncio.run(pigeon(pigeon.Config(), HttpClient()).send(parcel(9))) == Receipt("dlv_9")
+    assert set(destinations.kinds()) == {*KINDS, "pigeon"}
+
+
+def test_where_it_may_lead_is_judged_whatever_the_member_is_called(pigeon):
+    inside = "http://169.254.169.254/latest"
+    sent = {"homeUrl": inside, "lofts": ["https://pigeons.example.com", None, inside]}
+
+    errors = errors_in({"type": "PIGEON", "pigeon": sent})
+
+    assert [each["loc"] for each in errors] == [["pigeon", "lofts", 2], ["pigeon", "homeUrl"]]
+    assert errors_in({"type": "PIGEON", "pigeon": {"lofts": [None]}}) == []
+
+
+def test_a_place_is_the_same_under_another_path_and_another_at_another_host_or_port(pigeon):
+    home = pigeon.Config(homeUrl="https://pigeons.example.com").place()
+
+    assert pigeon.Config(homeUrl="https://PIGEONS.example.com:443/a").place() == home
+    for url in ("https://doves.example.com", "http://pigeons.example.com", "https://pigeons.example.com:444"):
+        assert pigeon.Config(homeUrl=url).place() != home

@@ -130,6 +130,23 @@ def test_a_recovery_takes_what_did_not_arrive_and_leaves_the_rest(tenant: Tenant
     assert states == {1: State.ACCEPTED, 2: cancelled, 3: waiting, 4: waiting, 5: waiting}
 
 
+def test_a_recovery_is_counted_by_what_ended_since_however_much_failed_before(
+    tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscription = make_subscription(tenant, clock())
+    for ids in ("abcde", "fg"):
+        since = clock()
+        tell(tenant, clock(), *ids)
+        forward(clock())
+        end_as(tenant, State.DEAD, clock(), reason=Reason.TRIES_USED_UP)
+        clock.pass_by(days=3)
+    span = redeliveries.recovery_span(subscription, since=since)
+
+    assert redeliveries.count(subscription, span) == Count(2, True)
+    monkeypatch.setattr(redeliveries, "MOST_ENDED", 5)
+    assert redeliveries.count(subscription, span) == Count(2, False)
+
+
 def test_what_goes_again_stands_in_line_where_an_order_is_kept(tenant: Tenant, clock: Clock) -> None:
     make_subscription(tenant, clock(), is_ordered=True)
     tell(tenant, clock(), *"123", entity_id="same")
@@ -138,7 +155,7 @@ def test_what_goes_again_stands_in_line_where_an_order_is_kept(tenant: Tenant, c
     first, second = Delivery.objects.get(seq=1), Delivery.objects.get(seq=2)
     assert second.due_at == clock()
 
-    deliveries.retry(first, now=clock())
+    deliveries.retry(first, by="somebody", now=clock())
 
     lines = list(Delivery.objects.order_by("pk").values_list("order_key", "state"))
     assert len(set(lines)) == 1

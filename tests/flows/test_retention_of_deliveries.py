@@ -1,15 +1,19 @@
 """Deliveries are dropped when their time is over, out of the counts, and never made again."""
 
-from clarion.flows import audit
+import pytest
+
+from clarion.flows import audit, retention
+from clarion.flows.outdated_deliveries import prune_deliveries
 from clarion.flows.readers import find
 from clarion.flows.replays import rewind
-from clarion.flows.retention import keep, prune_attempts, prune_deliveries
-from clarion.models import Delivery, DeliveryAttempt, State, Subscription, Tenant
+from clarion.flows.retention import keep, prune_attempts, prune_events
+from clarion.models import Delivery, DeliveryAttempt, Event, State, Subscription, Tenant
 from clarion.outbox.cycle import Outbox
 from tests.conftest import Clock
 from tests.outbox.conftest import forwarder, open_forwarder, receiver
 from tests.outbox.receivers import Receiver, counted, forward, happen, order, standing, subscribe
 from tests.outbox.rounds import settle
+from tests.subscribers import end_as
 
 __all__ = ["forwarder", "open_forwarder", "receiver"]
 
@@ -48,6 +52,31 @@ def test_what_is_still_on_its_way_is_kept(tenant: Tenant, clock: Clock) -> None:
 
     assert prune_deliveries(clock()) == 0
     assert Delivery.objects.of(tenant).count() == 1
+
+
+def test_events_stay_as_long_as_deliveries_wait_for_them(
+    tenant: Tenant, other_tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the logs of others are cut meanwhile."""
+    monkeypatch.setattr(retention, "LOGS", 1)
+    subscribe(tenant, "https://receiver.example.com/", clock())
+    happen(tenant, clock(), *(order(number) for number in range(4)))
+    happen(other_tenant, clock(), order())
+    for each in (tenant, other_tenant):
+        keep(each, {"keep_events_days": 1})
+    forward(clock)
+    end_as(tenant, State.DEAD, clock(), reason="tries_used_up", seq__in=[1, 2, 4])
+    clock.pass_by(days=2)
+
+    while prune_events(clock()):
+        pass
+    left = [list(Event.objects.of(each).values_list("seq", flat=True)) for each in (tenant, other_tenant)]
+    end_as(tenant, State.EXPIRED, clock())
+    while prune_events(clock()):
+        pass
+
+    assert left == [[3, 4], []]
+    assert not Event.objects.exists()
 
 
 def test_tries_of_deliveries_are_dropped_as_those_of_messages_are(

@@ -80,6 +80,12 @@ def test_a_secret_that_is_refused_changes_nothing(tenant: Tenant, clock: Clock) 
     assert (subscription.settings, subscription.entity_type) == (before, "ORDER")
 
 
+def test_where_a_subscription_leads_is_printed_without_secrets() -> None:
+    chosen = Chosen("sqs", "sqs", {"accessSecret": "wJalrXUtnFEMI"})
+
+    assert "wJalr" not in f"{chosen} {chosen!r} {draft(destination=chosen)}"
+
+
 def test_of_a_destination_that_is_installed_no_more_nothing_is_shown(tenant: Tenant, clock: Clock) -> None:
     chosen = Chosen("pigeon", "pigeon", {"loft": "secret-path", "rings": 3})
 
