@@ -1,6 +1,7 @@
 """Which subscription wants to hear of which event, and if not, why not."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -74,8 +75,16 @@ class Wanted:
     """Who of some subscriptions wants to hear of which events."""
 
     def __init__(self, rows: Subscriptions, heard: Iterable[Heard]) -> None:
-        names = {name for each in heard if each.effect is not None for name in each.entities}
-        self._interests = interests(rows.interested_in(names)) if names else []
+        names: defaultdict[str, set[str]] = defaultdict(set)
+        for each in heard:
+            if each.effect is not None:
+                names[each.effect] |= each.entities
+        found = {
+            each.subscription_id: each
+            for effect, entities in sorted(names.items())
+            for each in interests(rows.interested_in(effect, entities))
+        }
+        self._interests = [found[pk] for pk in sorted(found)]
         # By kind of event: most of a log are of few kinds.
         self._of_kind: dict[tuple[frozenset[str], str | None, bool], list[Interest]] = {}
 

@@ -238,7 +238,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="subscription",
-            index=models.Index(fields=["tenant", "is_active", "entity"], name="subscription_match"),
+            index=models.Index(
+                fields=["tenant", "entity", "creates", "changes", "deletes", "is_active"],
+                name="subscription_match",
+            ),
         ),
         migrations.AddIndex(
             model_name="subscription",
