@@ -8,6 +8,7 @@ from clarion.flows.event_forms import entity_event
 from clarion.flows.events import Arrival
 from clarion.flows.reading import Reader
 from clarion.models import Customer, Event, Tenant
+from clarion.models.outcomes import OUTCOMES
 
 NAME = "recorder"
 # Of each event that was read a customer is made, whose tag is the event's number: rows of ours with no other use here.
@@ -27,7 +28,8 @@ def recorder(
 
     def apply(tenant: Tenant, slice_: Sequence[Event], now: datetime) -> None:
         rows = []
-        for event in slice_:
+        # What became of a mailing is told in its tenant's log as well, and is no reason for a customer there.
+        for event in (each for each in slice_ if each.kind not in OUTCOMES):
             assert event.tenant_id == tenant.pk
             row = Customer(tenant=tenant, phone="70000000000", created_at=now)
             row.locate("UTC")
