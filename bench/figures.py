@@ -65,6 +65,13 @@ def cpu_seconds(pid: int) -> float:
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
+def family_seconds(pid: int) -> float:
+    """Return the processor time that a process and those that it started have used, as far as they still run."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    children = map(int, listed.read_text().split()) if listed.exists() else ()
+    return cpu_seconds(pid) + sum(map(family_seconds, children))
+
+
 def machine() -> str:
     """Return the machine in words, with how fast it is right now: others may be using it, too."""
     # Not the best of them: what the measurements get is the usual, too.

@@ -23,6 +23,7 @@ from clarion.flows import (
     forwarding,
     imports,
     mailings,
+    outdated_deliveries,
     pruning,
     readers,
     redeliveries,
@@ -43,16 +44,10 @@ Clock = Callable[[], datetime]
 
 # What time makes happen, in this order: a mailing that starts now is materialised in the same tick.
 FLOWS = (
-    mailings.start_due,
-    mailings.materialise_due,
-    mailings.close_due,
-    mailings.sweep_due,
-    mailings.finish_due,
-    imports.run_due,
-    exports.run_due,
-    readers.run_due,
-    forwarding.sweep_due,
-    redeliveries.run_due,
+    *(mailings.start_due, mailings.materialise_due, mailings.close_due),
+    *(mailings.sweep_due, mailings.finish_due),
+    *(imports.run_due, exports.run_due, readers.run_due),
+    *(forwarding.sweep_due, redeliveries.run_due),
 )
 # What need not be looked at fifty times a second, and how often it is, s.
 HOUSEKEEPING_EVERY = 5.0
@@ -63,11 +58,8 @@ HOUSEKEEPING = (claims.rescue_lapsed, claims.expire_unknown, deadlines.expire_he
 # waits a second at most.
 PRUNING_LONGEST = 0.25
 PRUNING = (
-    pruning.prune_due,
-    retention.prune_events,
-    retention.prune_messages,
-    retention.prune_deliveries,
-    retention.prune_attempts,
+    *(pruning.prune_due, retention.prune_events, retention.prune_messages),
+    *(outdated_deliveries.prune_deliveries, retention.prune_attempts),
 )
 
 # How long an idle worker sleeps before it looks again, s: the most that a due message waits unseen.
@@ -101,6 +93,7 @@ def tick(clock: Clock, *, in_flight: int = 64, patience: float = 10.0) -> None:
         busy = True
         while (busy or not all(each.is_empty for each in outboxes)) and time.monotonic() < give_up:
             busy = run_flows(clock())
+            landed.clear()
             busy = sum(each.cycle(now=clock()) for each in outboxes) > 0 or busy
             if not busy:
                 landed.wait(IDLE)
@@ -184,10 +177,10 @@ class WorkerProcess:
             if drained_by is not None and (is_empty or time.monotonic() > drained_by):
                 break
             may_send = drained_by is None and not self.fenced.is_set()
-            rounds = [partial(each.cycle, now=utc_now(), take=may_send) for each in outboxes]
+            landed.clear()
             began = time.monotonic()
             # Each has its round, whatever the other had to do.
-            moved = [_survive("outbox", each) for each in rounds]
+            moved = [_survive("outbox", partial(_round, each, may_send)) for each in outboxes]
             if not any(moved):
                 landed.wait(min(max(IDLE, LOOKED * (time.monotonic() - began)), LONGEST_IDLE))
         for outbox in outboxes:
@@ -243,6 +236,10 @@ class WorkerProcess:
             elif renewed:
                 self.fenced.clear()
         connection.close()
+
+
+def _round(outbox: Outbox, may_send: bool) -> int:
+    return outbox.cycle(now=utc_now(), take=may_send)
 
 
 def _outboxes(worker: Worker, *, slots: int, clock: Clock) -> list[Outbox]:

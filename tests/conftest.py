@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from clarion.flows import accounts, callers, readers, reading, rounds, tenants
+from clarion.flows import accounts, callers, outdated_deliveries, readers, reading, rounds, tenants
 from clarion.lib import logs
 from clarion.models import GatewayAccount, Tenant
 from clarion.sandbox import RunningSender, running_sender
@@ -49,6 +49,7 @@ def nothing_rests() -> None:
     reading._served.clear()
     reading._paces.clear()
     readers._idle.clear()
+    outdated_deliveries._looked_at.clear()
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "clarion/flows/readers.py standings": "the operator's tool; no API reaches it",
         "clarion/flows/redeliveries.py run_due": "time's round: what is due, whosever it is",
         "clarion/flows/retention.py _logs_to_cut": "time's round: what has served its time, whosever it is",
-        "clarion/flows/retention.py prune_deliveries": "time's round: what has served its time, whosever it is",
+        "clarion/flows/outdated_deliveries.py prune_deliveries": "time's round: what has served its time, whosever it is",
         "clarion/flows/retention.py prune_messages": "time's round: what has served its time, whosever it is",
         "clarion/flows/traces.py of_delivery": "the operator's tool; no API reaches it",
         "clarion/flows/traces.py of_customer": "the operator's tool; no API reaches it",

@@ -20,6 +20,8 @@ from bench.installation import run
 django.setup()
 app = Celery("rival", broker=os.environ.get("RIVAL_BROKER"))
 app.conf.task_ignore_result = True
+# As it ships, Celery ends each database connection after one task; that many tasks no run has.
+app.conf["CELERY_DB_REUSE_MAX"] = 1_000_000
 session = requests.Session()
 
 

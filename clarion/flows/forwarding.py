@@ -3,10 +3,13 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 
 import structlog
+from django.db import connection
 
 from clarion.flows.matching import Heard, Interest, Wanted
+from clarion.flows.reading import TooMuch
 from clarion.flows.rounds import each
 from clarion.models import Delivery, DeliveryCount, Lane, State, Subscription, Tenant
 from clarion.models.bulk import Values, insert_rows, read_among
@@ -20,6 +23,9 @@ log = structlog.get_logger()
 
 # All tries of a delivery fit into 151 hours, and what waits in line or behind a closed lane has some time left.
 LONGEST = timedelta(days=7)
+# Deliveries made at once, more only of a single event: what a slice may take (`flows/reading.py`), at 11 µs each.
+MOST_AT_ONCE = {"sqlite": 2_000}
+MOST_ON_SERVER = 20_000
 # Deliveries cancelled in one transaction: as many as SQLite moves in about 25 ms.
 SWEEP = 500
 
@@ -43,7 +49,12 @@ def apply(tenant: Tenant, events: Sequence[Logged], now: datetime) -> None:
     """Make a delivery of each event for each subscription that wants to hear of it, once."""
     heard = [Heard(event) for event in events]
     wanted = Wanted(Subscription.objects.of(tenant), heard)
-    make(tenant, [(interest, told.event) for told in heard for interest in wanted.by(told)], now)
+    pairs = ((interest, told.event) for told in heard for interest in wanted.by(told))
+    most = MOST_AT_ONCE.get(connection.vendor, MOST_ON_SERVER)
+    some = list(islice(pairs, most + 1))
+    if len(some) > most and len(events) > 1:
+        raise TooMuch
+    make(tenant, [*some, *pairs], now)
 
 
 def is_wanted(tenant: Tenant) -> bool:
@@ -123,9 +134,13 @@ def _sweep(subscription: Subscription, now: datetime) -> int:
     if subscription.sweep_cursor is None:
         return 0
     tenant = subscription.tenant
+    if subscription.is_ordered:
+        # Otherwise one that ends meanwhile would let go whom this cancels, and nobody else.
+        hold_lanes([subscription.lane_id])
     is_first = subscription.sweep_cursor == 0
     waiting = Delivery.objects.of(tenant, leads=False).filter(subscription=subscription, state=State.WAITING)
-    rows = waiting.filter(pk__gt=subscription.sweep_cursor).order_by("pk")
+    # Examples go to whoever ended, too.
+    rows = waiting.filter(pk__gt=subscription.sweep_cursor, seq__isnull=False).order_by("pk")
     ids = [] if subscription.is_active else list(rows.values_list("pk", flat=True)[:SWEEP])
     held = [row for row in Delivery.objects.of(tenant).lock(ids) if row.state == State.WAITING]
     ended = {"finished_at": now}
@@ -139,7 +154,7 @@ def _sweep(subscription: Subscription, now: datetime) -> int:
 def _sweep_again(subscription: Subscription, now: datetime) -> int:
     # Asked of the rows: a wrong counter must not begin sweeps without end.
     rows = Delivery.objects.of(subscription.tenant, leads=False)
-    waiting = rows.filter(subscription=subscription, state=State.WAITING)
+    waiting = rows.filter(subscription=subscription, state=State.WAITING, seq__isnull=False)
     if subscription.sweep_cursor is not None or subscription.is_active or not waiting.exists():
         return 0
     # Not 0: whoever wants to know of its end was told already.

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
+import structlog
+
 from clarion.lib import payload_filters
 from clarion.lib.payload_filters import Filter
 from clarion.models import Subscription
@@ -13,6 +15,8 @@ from clarion.models.events import Logged
 from clarion.models.outcomes import OUTCOMES
 from clarion.models.subscriptions import ALL, EFFECTS, Subscriptions
 from clarion.outbox.bodies import readable
+
+log = structlog.get_logger()
 
 # Whoever wants to hear of a wishlist wants to hear of what is on it: the seed has no name for that.
 _PART_OF = {"wishlist_item": "wishlist"}
@@ -97,20 +101,33 @@ def entities(entity: str) -> frozenset[str]:
 
 
 def interests(rows: Subscriptions) -> list[Interest]:
-    """Return these subscriptions as they are matched, in the order of their ids."""
+    """Return these subscriptions as they are matched, in the order of their ids.
+
+    One whose filter cannot be read, because the rules have grown stricter since, is left out: the others are not to blame.
+    """
     found: Any = rows.order_by("pk").values_list(
         *("pk", "ref", "lane_id", "lane__is_ordered", "entity", "creates", "changes", "deletes", "is_test"),
         *("from_seq", "filter"),
     )
-    rows_read = ([*known, compiled(spec)] for *known, spec in found)
-    return [Interest(*values) for values in rows_read]
+    readable_ones = []
+    for *known, spec in found:
+        try:
+            values = [*known, compiled(spec)]
+        except payload_filters.BadFilter:
+            log.error("filter_unreadable", subscription_id=known[0])
+            continue
+        readable_ones.append(Interest(*values))
+    return readable_ones
 
 
 def failures(subscription: Subscription, event: Logged) -> list[Failure]:
     """Return everything for which this event would not be forwarded; nothing where it would be."""
     heard = Heard(event)
-    (interest,) = interests(Subscription.objects.of(subscription.tenant).filter(pk=subscription.pk))
     found = []
+    own = interests(Subscription.objects.of(subscription.tenant).filter(pk=subscription.pk))
+    if not own:
+        return [Failure(["filter"], "The filter cannot be read any more: send it again.")]
+    (interest,) = own
     if not subscription.is_active:
         found.append(Failure(["active"], "The subscription is not active."))
     if interest.entity not in heard.entities:

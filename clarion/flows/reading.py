@@ -64,6 +64,10 @@ class Reader:
     is_wanted: Callable[[Tenant], bool] = lambda tenant: True
 
 
+class TooMuch(Exception):
+    """More follows from these events than may be done at once: half as many are given next. That is no failure."""
+
+
 class Slice(NamedTuple):
     """What a reader does next: these events, and then it is done with everything up to `end`. `head` ends the log."""
 
@@ -120,6 +124,9 @@ def read_slice(reader: Reader, tenant: Tenant, now: datetime) -> int | None:
         return None
     try:
         return again_on_deadlock(lambda: _do(reader, tenant, place, following, now))
+    except TooMuch:
+        _paces[reader.name] = max(len(following.events) // 2, 1)
+        return following.head - place.seq
     except (OperationalError, InterfaceError) as error:
         # Shorter, because a server that ends what takes too long says so in the same way.
         _paces[reader.name] = max(_pace(reader) // 2, 1)

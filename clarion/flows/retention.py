@@ -1,15 +1,13 @@
 """How long each tenant's rows are kept, and what drops them then: in small batches, whatever depends on them first."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Length
 
 from clarion.flows import readers
@@ -27,7 +25,6 @@ from clarion.models import (
     Message,
     ParkedEvent,
     ReaderPosition,
-    Subscription,
     Tenant,
 )
 from clarion.models.engagements import Kind
@@ -115,7 +112,7 @@ def prune_events(now: datetime) -> int:
         for head in _logs_to_cut(own, before).select_related("tenant")[:MOST_LOGS]:
             cut = _cut(head.tenant, before)
             dropped, logs = dropped + cut, logs + (cut > 0)
-            if dropped >= _batch() or logs == LOGS:
+            if dropped >= batch() or logs == LOGS:
                 break
     return dropped
 
@@ -133,19 +130,6 @@ def prune_messages(now: datetime) -> int:
     return done
 
 
-def prune_deliveries(now: datetime) -> int:
-    """Drop the next batch of deliveries that ended long ago, with their attempts and out of the counts; return how many."""
-    dropped = 0
-    for own, before in kept_by_tenants("keep_deliveries_days", now):
-        first = Delivery.objects.filter(tenant=OuterRef("pk")).order_by("id").values("created_at")[:1]
-        tenants = Tenant.objects.filter(keep_deliveries_days=own).annotate(oldest=Subquery(first))
-        for tenant in tenants.filter(oldest__lt=before).order_by("oldest")[:LOGS]:
-            dropped += again_on_deadlock(partial(_drop_deliveries, tenant, before))
-            if dropped >= _batch():
-                break
-    return dropped
-
-
 def prune_attempts(now: datetime) -> int:
     """Drop the next batch of tries that are too old, of each kind; return how many."""
     dropped = 0
@@ -157,7 +141,7 @@ def prune_attempts(now: datetime) -> int:
             with_old = tenants.annotate(oldest=Subquery(oldest)).filter(oldest__lt=before)
             for tenant in with_old.order_by("oldest")[:1]:
                 old = rows.of(tenant).filter(ended_at__lt=before).order_by("ended_at")
-                ids = list(old.values_list("pk", flat=True)[: _batch()])
+                ids = list(old.values_list("pk", flat=True)[: batch()])
                 dropped += rows.of(tenant).filter(pk__in=ids).delete()[0]
     return dropped
 
@@ -192,7 +176,7 @@ def _logs_to_cut(own: int | None, before: datetime) -> QuerySet[EventHead]:
 def _cut(tenant: Tenant, before: datetime) -> int:
     oldest = Event.objects.of(tenant).order_by("seq")
     first = last = total = 0
-    for seq, received_at, size in oldest.values_list("seq", "received_at", Length("body"))[: _batch()]:
+    for seq, received_at, size in oldest.values_list("seq", "received_at", Length("body"))[: batch()]:
         total += size
         if received_at >= before or (last and total > MOST_CHARACTERS):
             break
@@ -236,13 +220,13 @@ def _before_waiting(tenant: Tenant, first: int, end: int) -> int:
 
 def _drop_messages(mailing: Mailing, now: datetime) -> int:
     rows = Message.objects.of(mailing.tenant).filter(mailing=mailing).order_by("customer_id")
-    held = Message.objects.of(mailing.tenant).lock(list(rows.values_list("pk", flat=True)[: _batch()]))
+    held = Message.objects.of(mailing.tenant).lock(list(rows.values_list("pk", flat=True)[: batch()]))
     ids = [row.id for row in held]
     Attempt.objects.of(mailing.tenant).filter(message__in=ids).delete()
     _drop_engagements(mailing.tenant, ids)
     Message.objects.of(mailing.tenant).filter(pk__in=ids).delete()
     mailing.pruned += len(ids)
-    if len(ids) < _batch():
+    if len(ids) < batch():
         mailing.pruned_at = now
         log.info("mailing_pruned", mailing_id=mailing.pk, tenant=mailing.tenant.name, messages=mailing.pruned)
     return 1
@@ -260,28 +244,6 @@ def _drop_engagements(tenant: Tenant, message_ids: list[int]) -> None:
     rows.delete()
 
 
-def _drop_deliveries(tenant: Tenant, before: datetime) -> int:
-    with transaction.atomic():
-        oldest = Delivery.objects.of(tenant).filter(created_at__lt=before).order_by("id")
-        held = Delivery.objects.of(tenant).lock(list(oldest.values_list("pk", flat=True)[: _batch()]))
-        rows = Delivery.objects.of(tenant).filter(pk__in=[row.id for row in held])
-        # Some may have been asked for again, and be on their way; those behind them wait for a week at most.
-        ended = set(rows.filter(finished_at__lt=before).values_list("pk", flat=True))
-        _begin_behind(tenant, rows.filter(pk__in=ended, redelivery_id=0))
-        shifts = Counter((row.owner_id, row.state, row.reason, tenant.pk) for row in held if row.id in ended)
-        DeliveryAttempt.objects.of(tenant).filter(delivery__in=ended).delete()
-        rows.filter(pk__in=ended).delete()
-        DeliveryCount.objects.of(tenant).shift({key: -count for key, count in shifts.items()})
-    return len(ended)
-
-
-def _begin_behind(tenant: Tenant, dropped: QuerySet[Delivery]) -> None:
-    """See to it that a reader that is sent back does not take what was dropped for what was never made."""
-    last = dropped.values_list("subscription").annotate(last=Max("seq")).order_by("subscription")
-    for subscription_id, seq in last:
-        rows = Subscription.objects.of(tenant).filter(pk=subscription_id, from_seq__lt=seq)
-        rows.update(from_seq=seq)
-
-
-def _batch() -> int:
+def batch() -> int:
+    """Return how many rows are dropped in one transaction."""
     return BATCH.get(connection.vendor, SERVER_BATCH)

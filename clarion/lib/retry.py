@@ -97,6 +97,7 @@ def delay(tries: int, policy: Policy, *, rng: random.Random) -> float:
 
 def honoured(retry_after: float | None) -> float:
     """Return the seconds the other side asked for, at most a day; 0 for what is no sensible number."""
-    if retry_after is None or not math.isfinite(retry_after) or retry_after < 0:
+    # An adapter may give anything.
+    if not isinstance(retry_after, int | float) or not math.isfinite(retry_after) or retry_after < 0:
         return 0.0
     return min(retry_after, LONGEST_RETRY_AFTER)

@@ -17,7 +17,7 @@ from clarion.models import Delivery, Lane, Message, State, Worker
 from clarion.models.attempts import keep_tries, try_of
 from clarion.models.bulk import lock_rows
 from clarion.models.moves import Move, move
-from clarion.models.outgoing import FIRST_TRY, SUSPECT, Held, Outgoing, OutgoingRows, Reason
+from clarion.models.outgoing import BULK, FIRST_TRY, SUSPECT, Held, Outgoing, OutgoingRows, Reason
 from clarion.models.transactions import again_on_deadlock
 from clarion.outbox import doubt
 from clarion.outbox.gate import is_too_late
@@ -140,6 +140,8 @@ def _free(model: type[Outgoing], held: list[Held], *, now: datetime, is_death: b
         outgoing = rows[row.id]
         deaths = outgoing.worker_deaths + is_death
         to, reason, due_at = State.WAITING, Reason.RETRY, now
+        # What goes in bulk does not overtake what is new because a worker died.
+        again = BULK if outgoing.priority == BULK else FIRST_TRY
         if deaths >= POISON_DEATHS:
             to, reason = State.DEAD, Reason.POISON
         elif policies[outgoing.lane_id] == "hold":
@@ -149,7 +151,7 @@ def _free(model: type[Outgoing], held: list[Held], *, now: datetime, is_death: b
         columns = {
             "worker_deaths": deaths,
             "due_at": due_at,
-            "priority": SUSPECT if deaths == POISON_DEATHS - 1 else FIRST_TRY,
+            "priority": SUSPECT if deaths == POISON_DEATHS - 1 else again,
             "finished_at": now if to in (State.DEAD, State.EXPIRED) else None,
         }
         moves.append(Move(row, to, reason, columns))

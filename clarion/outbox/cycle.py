@@ -52,6 +52,8 @@ class Outbox:
         # Also by account's lane: the answers it gave since it was silent or away, and when it gave the last one.
         self._answered: Counter[int] = Counter()
         self._heard_at: dict[int, datetime] = {}
+        # Where there are more lanes than slots: the last one that has had its turn.
+        self._turn = 0
         # Lanes of which the last round met rows that may not go.
         self._stopped: set[int] = set()
         # What left and is not recorded yet; and whether a round failed in such a way that it may have been written.
@@ -82,6 +84,8 @@ class Outbox:
             self._is_in_doubt = True
             raise
         self._is_in_doubt = False
+        if taking and taking.lanes:
+            self._turn = taking.lanes[-1].id
         crashpoint("cycle.after_commit")
         if self._unrecorded:
             crashpoint("record.after_commit")
@@ -102,6 +106,7 @@ class Outbox:
             answered=self._answered,
             stopped=self._stopped,
             may_be_alone=all(each.is_empty for each in self.beside),
+            turn=self._turn,
             now=now,
         )
 
@@ -129,6 +134,7 @@ class Outbox:
             if taking and not claims.may_take(self.worker_id):
                 taking = None
             held = lanes.lock([*self._lanes_with_news(), *(taking.lanes_to_lock() if taking else [])])
+            before = lanes.states(held.values())
             recorded = self._record(held, accounts, now)
             strays = self._put_back_strays(now) if self._is_in_doubt else 0
             taken = taking.take(held) if taking else []
@@ -141,7 +147,7 @@ class Outbox:
             steps = [_stop(each, now) for each in stops]
             steps += [self._go(each.verdict, now) for each in going]
             move(self.traffic.model, [*recorded, *steps], now)
-            lanes.save(held.values())
+            lanes.save(held, before)
             crashpoint("cycle.before_commit")
         departures = list(map(self._departure, going))
         return len(recorded) + strays + len(steps), departures

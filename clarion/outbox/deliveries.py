@@ -13,12 +13,11 @@ from clarion import destinations
 from clarion.destinations import Destination, Parcel
 from clarion.lib.comparable import fold
 from clarion.lib.http import HttpClient
-from clarion.lib.sending import Gone, Receipt, SendError, Throttled
+from clarion.lib.sending import Gone, InDoubt, Misconfigured, NotSent, Receipt, SendError
 from clarion.models import Delivery, Event, State, Subscription
-from clarion.models.bulk import read_rows
+from clarion.models.bulk import moment, read_rows
 from clarion.models.events import Logged
-from clarion.models.outgoing import Held, Reason
-from clarion.models.subscriptions import Subscriptions
+from clarion.models.outgoing import SUSPECT, Held, Reason
 from clarion.outbox import bodies
 from clarion.outbox.gate import is_too_late
 from clarion.outbox.landing import Departure, Landing
@@ -30,6 +29,9 @@ log = structlog.get_logger()
 # A receiver of which every try failed for so long is not coming back by itself (as Svix has it). Whoever mends it within
 # a long weekend finds everything waiting.
 FAILING_LONGEST = timedelta(days=5)
+# What was in flight at two deaths of a worker goes alone: all others wait for so long at most, and not for as long as its
+# receiver may hang. Who is well answers in a second; who needs longer has it in the next try, beside the others.
+LONGEST_ALONE = timedelta(seconds=5)
 # Why we ended a subscription ourselves.
 GONE, FAILING = "gone", "failing"
 
@@ -95,30 +97,25 @@ class Deliveries(Traffic):
 
     def heard(self, landings: Sequence[Landing], now: datetime) -> None:
         """Remember since when nothing goes right with a subscription, and end those with which it never will."""
-        right, wrong, gone = set[int](), dict[int, Subscription](), set[int]()
-        for each in landings:
-            subscription = each.departure.account
-            if not isinstance(subscription, Subscription):
-                continue
-            if isinstance(each.result, Receipt):
-                right.add(subscription.pk)
-            elif isinstance(each.result, SendError) and not isinstance(each.result, Throttled):
-                wrong[subscription.pk] = subscription
-            if isinstance(each.result, Gone):
-                gone.add(subscription.pk)
-        mended = {
-            each.departure.account.pk
-            for each in landings
-            if each.departure.account.pk in right and _failing_since(each) is not None
-        }
-        failing = {pk: since.failing_since for pk, since in wrong.items() if pk not in right}
-        _note(mended, {pk for pk, since in failing.items() if since is None}, now)
-        rows = Subscription.objects.filter(is_active=True)
-        _end(rows.filter(pk__in=gone), GONE, now)
-        # Looked at again in their rows: since they were read somebody may have got through.
-        too_long = now - FAILING_LONGEST
-        tired = {pk for pk, since in failing.items() if since and since < too_long}
-        _end(rows.filter(pk__in=tired, failing_since__lt=too_long), FAILING, now)
+        told = _of_receivers(landings)
+        if not told:
+            return
+        # Read anew: what they were sent with may be seconds old.
+        columns = ("id", "is_active", "failing_since")
+        rows = {pk: rest for pk, *rest in read_rows(Subscription, columns, {pk for pk, _ in told})}
+        right = {pk for pk, result in told if isinstance(result, Receipt)}
+        wrong = {pk for pk, result in told if not isinstance(result, Receipt)} - right
+        failing = {pk: rows[pk][1] and moment(rows[pk][1]) for pk in rows.keys() & (right | wrong)}
+        mended = {pk for pk in right if failing.get(pk)}
+        if mended:
+            Subscription.objects.filter(pk__in=mended).update(failing_since=None)
+        begun = {pk for pk in wrong if pk in failing and not failing[pk]}
+        if begun:
+            Subscription.objects.filter(pk__in=begun).update(failing_since=now)
+        gone = {pk for pk, result in told if isinstance(result, Gone)}
+        tired = {pk for pk in wrong if failing.get(pk) and now - failing[pk] > FAILING_LONGEST}
+        for ids, because in ((gone, GONE), (tired, FAILING)):
+            _end(ids, because, now)
 
     def client(self, slots: int) -> HttpClient:
         """Guarded: subscribers say where they are, and some of them mean us."""
@@ -192,7 +189,8 @@ def _verdict(
         return Stop(row, State.FAILED, Reason.EVENT_GONE)
     body, attributes, group = content
     parcel = Parcel(parcel_id(subscription, row.held.id), body, attributes, group, now)
-    return Go(row, body, row.deadline_at, content=parcel)
+    until = min(row.deadline_at, now + LONGEST_ALONE) if row.priority == SUSPECT else row.deadline_at
+    return Go(row, body, until, content=parcel)
 
 
 def example(body: str, now: datetime) -> Logged:
@@ -224,22 +222,34 @@ def _events(rows: Sequence[DeliveryDue]) -> dict[tuple[int, int | None], Logged]
     }
 
 
-def _failing_since(landing: Landing) -> datetime | None:
-    account = landing.departure.account
-    return account.failing_since if isinstance(account, Subscription) else None
+def _of_receivers(landings: Sequence[Landing]) -> list[tuple[int, Receipt | SendError]]:
+    """Return what receivers answered that says something of them as they are now, by subscription.
+
+    Not what an example met, a body that can never be taken, or one who asks us to slow down. And what was sent with
+    settings that were changed meanwhile says nothing of the new ones.
+    """
+    told: list[tuple[Subscription, Receipt | SendError]] = []
+    for each in landings:
+        account, result = each.departure.account, each.result
+        if not isinstance(account, Subscription) or each.departure.about_id is None:
+            continue
+        if isinstance(result, Receipt | Gone | Misconfigured | NotSent | InDoubt):
+            told.append((account, result))
+    failed = {account.pk for account, result in told if not isinstance(result, Receipt)}
+    sealed: dict[int, str] = dict(read_rows(Subscription, ("id", "sealed_settings"), failed))
+    return [
+        (account.pk, result)
+        for account, result in told
+        if sealed.get(account.pk, account.sealed_settings) == account.sealed_settings
+    ]
 
 
-def _note(mended: Collection[int], failing: Collection[int], now: datetime) -> None:
-    # Asked only where something changes: whatever goes on as it was costs nothing.
-    if mended:
-        Subscription.objects.filter(pk__in=mended).update(failing_since=None)
-    if failing:
-        Subscription.objects.filter(pk__in=failing, failing_since=None).update(failing_since=now)
-
-
-def _end(rows: Subscriptions, because: str, now: datetime) -> None:
+def _end(ids: Collection[int], because: str, now: datetime) -> None:
     """End these subscriptions; what waits is cancelled, and the tenant told, by `flows/forwarding.sweep_due`."""
-    for subscription in rows.select_for_update().order_by("pk"):
+    if not ids:
+        return
+    rows = Subscription.objects.filter(pk__in=ids, is_active=True).select_for_update().order_by("pk")
+    for subscription in rows:
         subscription.end(now, because=because)
         subscription.save(update_fields=["is_active", "disabled_because", "sweep_cursor", "changed_at"])
         log.error("subscription_disabled", subscription=subscription.ref, because=because)

@@ -9,7 +9,7 @@ import threading
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import structlog
 import uvloop
@@ -41,7 +41,7 @@ log = structlog.get_logger()
 class Dispatch:
     """The sends under way. `start` and `take_landings` are called by the cycle's thread only.
 
-    `landed` is set when an answer came; several may share it.
+    `landed` is set when an answer came; several may share it, and whoever waits for it clears it then.
     """
 
     def __init__(
@@ -55,6 +55,8 @@ class Dispatch:
         self.slots = slots
         self.traffic = traffic
         self.landed = landed or threading.Event()
+        # Who shares it clears it before all of them are asked.
+        self._is_shared = landed is not None
         self._clock = clock
         self._landings: deque[Landing] = deque()
         # Sends whose landing was not taken yet, by their account's lane and their own.
@@ -87,7 +89,8 @@ class Dispatch:
 
     def take_landings(self) -> list[Landing]:
         """Return the answers that came since the last call; each is handed out once."""
-        self.landed.clear()
+        if not self._is_shared:
+            self.landed.clear()
         landings = [self._landings.popleft() for _ in range(len(self._landings))]
         self.under_way.subtract(_lanes(landing.departure) for landing in landings)
         return landings
@@ -174,6 +177,8 @@ class Dispatch:
         crashpoint("send.before_request")
         receipt = await self._guarded([departure], way_out.send(departure.content), time_left)
         crashpoint("send.after_answer")
+        if not isinstance(receipt, Receipt):
+            raise _failed(departure, TypeError(f"gave {type(receipt).__name__}"))
         return receipt
 
     async def _send_together(self, departures: Sequence[Departure], now: datetime) -> list[Result]:
@@ -183,9 +188,11 @@ class Dispatch:
             way_out = self._way_out(departures[0].account)
             crashpoint("send.before_request")
             batch = cast(BatchExit, way_out).send_batch([each.content for each in departures])
-            results = await self._guarded(departures, batch, time_left)
-            if len(results) != len(departures):
-                raise _failed(departures[0], ValueError(f"{len(results)} answers"))
+            # An adapter may give anything.
+            results: Any = await self._guarded(departures, batch, time_left)
+            outcomes: list[Result] = [each for each in results or () if isinstance(each, Receipt | SendError)]
+            if len(outcomes) != len(departures):
+                raise _failed(departures[0], TypeError("one outcome for each is wanted"))
         except Refused as error:
             if len(departures) == 1:
                 return [error]
@@ -195,7 +202,7 @@ class Dispatch:
         except SendError as error:
             return [error] * len(departures)
         crashpoint("send.after_answer")
-        return list(results)
+        return outcomes
 
     async def _guarded(
         self, departures: Sequence[Departure], send: Awaitable[Sent], time_left: timedelta

@@ -187,9 +187,9 @@ def _attempt(model: type[Outgoing], row: Held, landing: Landing, worker_id: int,
     )
 
 
-def kept(text: str, longest: int) -> str:
+def kept(text: object, longest: int) -> str:
     """Return a foreign text as every database takes it: an adapter's strange words must not stop a whole round."""
-    return text.replace("\x00", "").encode(errors="replace").decode()[:longest]
+    return str(text or "").replace("\x00", "").encode(errors="replace").decode()[:longest]
 
 
 def name(result: object) -> str:

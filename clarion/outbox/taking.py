@@ -46,6 +46,7 @@ class Taking:
         answered: Mapping[int, int],
         stopped: Collection[int],
         may_be_alone: bool,
+        turn: int,
         now: datetime,
     ) -> None:
         self._dispatch = dispatch
@@ -61,7 +62,10 @@ class Taking:
         found = lanes.with_work(self._traffic.model, now)
         self._clock = lease_clock() if any(lane.paces for lane in found) else 0.0
         self._read_at = time.monotonic()
-        self.lanes = [lane for lane in found if pace.has_slot(lane.paces, self._clock)]
+        room = self._room(found)
+        # Without those whose accounts hold all they may: one that hangs would else cost a transaction in each round.
+        with_room = [lane for lane in found if room.all_of(lane) and pace.has_slot(lane.paces, self._clock)]
+        self.lanes = _in_turn(with_room, slots, turn)
 
     def lanes_to_lock(self) -> set[int]:
         """Return the ids of the lanes that this round may change, or whose order it may: on trial, with a pace, ordered."""
@@ -73,17 +77,12 @@ class Taking:
         self.lanes = [lane for lane in self.lanes if self._is_still_open(lane, held)]
         self._set_paces(held)
         self._allowed.clear()
-        room = Room(
-            self.lanes,
-            slots=self._dispatch.slots,
-            under_way=self._dispatch.under_way,
-            answered=self._answered,
-        )
+        room = self._room(self.lanes)
         taken: list[Taken] = []
         for priority in self._traffic.model.PRIORITIES:
             self._take_fairly(priority, room, taken)
         if not taken and self._slots == self._dispatch.slots and self._may_be_alone:
-            for lane in self.lanes[:1]:
+            for lane in [each for each in self.lanes if SUSPECT in each.due][:1]:
                 taken = self._take_due(lane, SUSPECT, 1)
             self.is_suspect = bool(taken)
         return taken
@@ -109,6 +108,10 @@ class Taking:
             breaker.end_trial(held[root_id], self._now)
         return going
 
+    def _room(self, found: Sequence[OpenLane]) -> Room:
+        dispatch = self._dispatch
+        return Room(found, slots=dispatch.slots, under_way=dispatch.under_way, answered=self._answered)
+
     def _set_paces(self, held: Mapping[int, Lane]) -> None:
         for lane in self.lanes:
             for each in lane.paces:
@@ -130,6 +133,8 @@ class Taking:
         everything = self._dispatch.slots
         hungry: list[tuple[OpenLane, list[int]]] = []
         for lane in self.lanes:
+            if priority not in lane.due:
+                continue
             share = min(room.fair(lane), self._slots - self._allowed.total())
             got = self._take_due(lane, priority, share)
             room.take(lane, min(len(got), share))
@@ -163,3 +168,11 @@ class Taking:
         self._allowed[lane.id] += len(used)
         pace.use(lane.paces, used)
         return [Taken(due._make((held, *values[:-1], moment(values[-1]))), lane) for held, values in rows]
+
+
+def _in_turn(found: list[OpenLane], most: int, after: int) -> list[OpenLane]:
+    """Return as many lanes as there is room for a send of each; where that leaves some out, those behind `after` first."""
+    if len(found) <= most:
+        return found
+    behind = [lane for lane in found if lane.id > after]
+    return [*behind, *found][:most]

@@ -3,9 +3,10 @@
 import pytest
 
 from clarion.flows import audit, retention
+from clarion.flows.outdated_deliveries import prune_deliveries
 from clarion.flows.readers import find
 from clarion.flows.replays import rewind
-from clarion.flows.retention import keep, prune_attempts, prune_deliveries, prune_events
+from clarion.flows.retention import keep, prune_attempts, prune_events
 from clarion.models import Delivery, DeliveryAttempt, Event, State, Subscription, Tenant
 from clarion.outbox.cycle import Outbox
 from tests.conftest import Clock

@@ -111,7 +111,6 @@ def test_an_example_is_one_of_what_the_subscription_wants(
     delivery = test_deliveries.show(subscription, now=clock())
 
     event = example(delivery.body, clock())
-    event.is_test = False
     assert [each.loc for each in failures(subscription, event)] in ([], [["subscribeCreate"]])
     assert event.event_id.startswith("clarion-test-")
     assert (delivery.seq, delivery.priority, delivery.deadline_at > clock()) == (None, URGENT, True)

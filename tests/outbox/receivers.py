@@ -56,8 +56,12 @@ def running_receiver() -> Iterator[Receiver]:
         def log_message(self, *args: Any) -> None:
             """Say nothing: the tests look at what came."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        # Connections that come at once: with five, the usual, the others wait for seconds.
+        request_queue_size = 128
+
+    server = Server(("127.0.0.1", 0), Handler)
     receiver.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -23,7 +23,7 @@ def taken_in(seconds: float, *paces: Pace, every: float) -> list[float]:
 
 
 def lane(number: int, *, root: int = 0, is_on_trial: bool = False, share: float = 1.0) -> OpenLane:
-    return OpenLane(number, root or number, is_on_trial, False, (), share)
+    return OpenLane(number, root or number, is_on_trial, False, (), share, frozenset())
 
 
 @pytest.mark.parametrize("rate", [0.5, 7, 100, 5_000])
