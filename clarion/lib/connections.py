@@ -1,6 +1,7 @@
 """Kept-alive connections to any number of hosts: made, lent for one request, taken back, closed when they rested long."""
 
 import asyncio
+import math
 import socket
 import ssl
 from collections import deque
@@ -18,6 +19,9 @@ from clarion.lib.exchanges import Connection
 KEEP_ALIVE = 4.0
 # Seconds a looked-up name is good for: a burst of new connections asks once, a moved host is found soon.
 NAME_KEPT = 10.0
+# So many times as long its addresses, which were judged, serve while it is looked up again: a minute. uvloop looks up
+# two slow names at a time, so whoever has a name server that says nothing would hold up everybody else.
+STALE = 6
 # Seconds before the next address of a host is tried beside the first (RFC 8305 §8).
 NEXT_ADDRESS = 0.25
 
@@ -38,7 +42,9 @@ class Origin:
         self.host_header = url.host_port_subcomponent
         self.idle: list[Connection] = []
         self.addresses: Addresses = ()
-        self.addresses_until = 0.0
+        # Why there are none, and until when either is known.
+        self.failure: OSError | None = None
+        self.addresses_until = -math.inf
         self.looking: asyncio.Task[None] | None = None
 
 
@@ -162,7 +168,7 @@ class Pool:
             )
         except OSError:
             # It may have moved.
-            origin.addresses_until = 0.0
+            origin.addresses_until = -math.inf
             raise
         tls: dict[str, Any] = {}
         if origin.is_tls:
@@ -177,14 +183,20 @@ class Pool:
         return connection
 
     async def _look_up(self, origin: Origin) -> None:
-        """Learn the addresses of a host; whoever else wants them meanwhile waits for the same answer."""
-        if self._loop.time() < origin.addresses_until:
-            return
-        if origin.looking is None:
-            origin.looking = self._loop.create_task(self._ask_for_addresses(origin))
-            # All who waited may be gone when it fails.
-            origin.looking.add_done_callback(lambda task: task.cancelled() or task.exception())
-        await asyncio.shield(origin.looking)
+        """Learn the addresses of a host; whoever else wants them meanwhile waits for the same answer.
+
+        :raises OSError: it has none, as was found just now or shortly before
+        """
+        now = self._loop.time()
+        if now >= origin.addresses_until:
+            if origin.looking is None:
+                origin.looking = self._loop.create_task(self._ask_for_addresses(origin))
+                # All who waited may be gone when it fails.
+                origin.looking.add_done_callback(lambda task: task.cancelled() or task.exception())
+            if not origin.addresses or now >= origin.addresses_until + STALE * NAME_KEPT:
+                await asyncio.shield(origin.looking)
+        if origin.failure is not None:
+            raise origin.failure.with_traceback(None)
 
     async def _ask_for_addresses(self, origin: Origin) -> None:
         try:
@@ -193,9 +205,12 @@ class Pool:
                 # What is kept was judged, and nobody asks for the name again on the way to the connection (uvloop reads
                 # the address once more): a name that leads elsewhere a moment later (DNS rebinding) leads nowhere.
                 self._egress.admit(origin.host, (str(address[0]) for *_, address in found))
-            origin.addresses, origin.addresses_until = found, self._loop.time() + NAME_KEPT
+            origin.addresses, origin.failure = found, None
+        except OSError as error:
+            origin.addresses, origin.failure = (), error
         finally:
             origin.looking = None
+        origin.addresses_until = self._loop.time() + NAME_KEPT
 
     def _tls_context(self) -> ssl.SSLContext:
         if self._tls is None:

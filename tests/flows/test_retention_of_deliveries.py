@@ -50,7 +50,8 @@ def test_what_is_still_on_its_way_is_kept(tenant: Tenant, clock: Clock) -> None:
     forward(clock)
     clock.pass_by(days=1_000)
 
-    assert prune_deliveries(clock()) == 0
+    while prune_deliveries(clock()):
+        pass
     assert Delivery.objects.of(tenant).count() == 1
 
 

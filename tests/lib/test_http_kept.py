@@ -143,6 +143,61 @@ def test_a_burst_of_new_connections_asks_for_the_name_once(monkeypatch):
     assert asked == ["example.com"]
 
 
+def test_a_name_that_leads_nowhere_is_not_asked_for_again_at_once():
+    async def run():
+        async with HttpClient(timeout=5) as http:
+            asked = answer_names_with(fails)
+            for _ in range(3):
+                with pytest.raises(NotSent):
+                    await http.post_json("http://example.com/", body={})
+            assert asked == ["example.com"]
+
+    async def fails(host, port):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    asyncio.run(run())
+
+
+def test_addresses_serve_while_the_name_is_looked_up_again_and_not_much_longer():
+    passed = [0.0]
+
+    async def look_up(host, port):
+        if passed[0]:
+            await asyncio.Event().wait()
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    async def run():
+        loop = asyncio.get_running_loop()
+        honest = loop.time
+        loop.time = lambda: honest() + passed[0]
+        script = answering(answer(200, b"", "Connection: close"))
+        async with scripted(script) as server, HttpClient(timeout=0.2) as http:
+            asked = answer_names_with(look_up)
+            url = f"http://example.com:{server.port}/"
+            for passed[0] in (0.0, connections.NAME_KEPT + 1):
+                await http.post_json(url, body={})
+            passed[0] += connections.STALE * connections.NAME_KEPT
+
+            with pytest.raises(NotSent):
+                await http.post_json(url, body={})
+
+            assert (len(asked), server.connections) == (2, 2)
+
+    asyncio.run(run())
+
+
+def answer_names_with(look_up):
+    """Look names up in the running loop by this; return those that are asked for."""
+    asked = []
+
+    async def getaddrinfo(host, port, **rest):
+        asked.append(host)
+        return await look_up(host, port)
+
+    asyncio.get_running_loop().getaddrinfo = getaddrinfo
+    return asked
+
+
 def test_closing_the_client_leaves_what_is_under_way_in_doubt():
     async def use(http, server):
         call = asyncio.create_task(http.post_json(server.url, body={}))
