@@ -114,10 +114,11 @@ def test_a_tenant_shows_and_changes_how_long_its_rows_are_kept(clarion: Clarion,
     assert [(row["rows"], row["for"], row["unit"], row["set for"]) for row in before] == [
         ("events", 400, "days", "installation"),
         ("messages", 400, "days", "installation"),
+        ("deliveries", 90, "days", "installation"),
         ("attempts", 90, "days", "installation"),
         ("answers", 24, "hours", "installation"),
     ]
-    assert [row["for"] for row in after] == [30, "forever", 90, 24]
+    assert [row["for"] for row in after] == [30, "forever", 90, 90, 24]
     assert (undone[0], undone[1]["for"]) == (before[0], "forever")
 
 

@@ -96,7 +96,7 @@ def test_a_trace_tells_it_in_order(messages: list[Message]) -> None:
         "SENT (accepted)",
         *("opened (event 1)", "opened (event 2)", "clicked https://example.com/shoes (event 3)"),
         "unsubscribed (event 4)",
-        *("purchased for 10.00 EUR, last_click (event 9)", "purchased for 0.50 EUR, last_click (event 10)"),
-        "purchased for 3.00 USD, last_click (event 11)",
+        *("purchased for 10.00 EUR, last_click (event 11)", "purchased for 0.50 EUR, last_click (event 12)"),
+        "purchased for 3.00 USD, last_click (event 13)",
     ]
-    assert "opened by a machine (event 5)" in [moment.what for moment in traces.of_message(messages[1].pk)]
+    assert "opened by a machine (event 6)" in [moment.what for moment in traces.of_message(messages[1].pk)]

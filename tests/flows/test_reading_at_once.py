@@ -140,7 +140,7 @@ def test_a_reader_that_is_sent_back_while_the_log_is_cut_finds_all_that_it_was_p
     tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(readers, "READERS", (recorder(),))
-    monkeypatch.setattr(retention, "_batch", lambda: 3)
+    monkeypatch.setattr(retention, "batch", lambda: 3)
     fill(tenant, 60, clock())
     while read_on(recorder(), clock()):
         pass

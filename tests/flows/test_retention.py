@@ -27,7 +27,7 @@ INSTANT = timedelta(microseconds=1)
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "_batch", lambda: 4)
+    monkeypatch.setattr(retention, "batch", lambda: 4)
     # Those that there really are read nothing here, and would hold every log.
     monkeypatch.setattr(readers, "READERS", ())
 

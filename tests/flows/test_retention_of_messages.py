@@ -33,7 +33,7 @@ INSTANT = timedelta(microseconds=1)
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "_batch", lambda: 4)
+    monkeypatch.setattr(retention, "batch", lambda: 4)
 
 
 def attempt_of(message: Message, clock: Clock) -> Attempt:
