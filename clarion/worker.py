@@ -86,8 +86,8 @@ def tick(clock: Clock, *, in_flight: int = 64, patience: float = 10.0) -> None:
     `patience` is how long sends under way are waited for, s.
     """
     worker = claims.enlist(pid=os.getpid(), now=clock(), lease_seconds=settings.CLARION.lease_seconds)
-    outboxes = _outboxes(worker, slots=in_flight, clock=clock)
-    landed = outboxes[0].dispatch.landed
+    landed = threading.Event()
+    outboxes = _outboxes(worker, in_flight, clock, landed)
     give_up = time.monotonic() + patience
     try:
         busy = True
@@ -133,6 +133,8 @@ class WorkerProcess:
         self.worker = worker
         # No new sends, and an end when those under way have theirs.
         self.stop = stop
+        # An answer came, or something to send: the outboxes need not wait.
+        self.landed = threading.Event()
         # The lease may have lapsed, or was taken away: no new sends.
         self.fenced = threading.Event()
         # Nothing is under way any more, so no lease is needed.
@@ -167,8 +169,8 @@ class WorkerProcess:
             self.stop.set()
 
     def _outbox_loop(self) -> None:
-        outboxes = _outboxes(self.worker, slots=settings.CLARION.in_flight, clock=utc_now)
-        landed = outboxes[0].dispatch.landed
+        landed = self.landed
+        outboxes = _outboxes(self.worker, settings.CLARION.in_flight, utc_now, landed)
         drained_by: float | None = None
         while True:
             if self.stop.is_set() and drained_by is None:
@@ -204,6 +206,9 @@ class WorkerProcess:
         until = time.monotonic() + FLOWS_IDLE
         while time.monotonic() < until and not self.stop.wait(IDLE):
             if _outlive("has_news", lambda: int(readers.has_news())):
+                # Before all else that may be due: to look for that takes as long as a delivery.
+                _outlive("readers", lambda: readers.run_due(utc_now()))
+                self.landed.set()
                 return
 
     def _keep_house(self) -> None:
@@ -242,22 +247,16 @@ def _round(outbox: Outbox, may_send: bool) -> int:
     return outbox.cycle(now=utc_now(), take=may_send)
 
 
-def _outboxes(worker: Worker, *, slots: int, clock: Clock) -> list[Outbox]:
+def _outboxes(worker: Worker, slots: int, clock: Clock, landed: threading.Event) -> list[Outbox]:
     """Return what a worker sends with: one for each kind of traffic, each with slots of its own.
 
     Whatever becomes of the receivers of one kind, the other has all of its slots.
     """
-    landed = threading.Event()
-    outboxes = [
-        Outbox(
-            worker_id=worker.pk,
-            dispatch=Dispatch(slots=slots, clock=clock, traffic=traffic, landed=landed),
-        )
-        for traffic in (MESSAGES, Deliveries())
-    ]
-    for outbox in outboxes:
-        outbox.beside = [each for each in outboxes if each is not outbox]
-    return outboxes
+    kinds = (MESSAGES, Deliveries())
+    sends = [Dispatch(slots=slots, clock=clock, traffic=kind, landed=landed) for kind in kinds]
+    messages, deliveries = (Outbox(worker_id=worker.pk, dispatch=each) for each in sends)
+    messages.beside, deliveries.beside = [deliveries], [messages]
+    return [messages, deliveries]
 
 
 def _enlist(stop: threading.Event) -> Worker | None:
