@@ -4,7 +4,7 @@
 # installs nothing. PYTHON= names another interpreter; PORT=, CLARION_DATA= and every CLARION_ setting pass through.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test thorough check fix shell legs bench faults durable forwarding fuzz outage clocks docs lock audit clean lint core
+.PHONY: help run demo test thorough long check fix shell legs bench faults durable forwarding fuzz outage clocks docs lock audit clean lint core
 SHELL := /bin/sh
 
 BIN := .venv/bin
@@ -25,7 +25,10 @@ test: core group-test  ## the tests that take less than a second each, on SQLite
 	@$(PYTEST) -m 'not thorough and not slow'
 
 thorough: core group-test  ## the other tests; with some, a protection is switched off and missed
-	@$(PYTEST) -m 'thorough or slow'
+	@$(PYTEST) -m '(thorough or slow) and not long'
+
+long: core group-test  ## the thorough tests that CI has no time for
+	@$(PYTEST) -m long
 
 check: lint  ## what CI asks first: format, lint, types, arrows, then the tests
 	@$(MAKE) --no-print-directory test

@@ -77,7 +77,7 @@ def run_tests(settings: dict[str, str]) -> tuple[bool, str]:
         "pytest",
         "-q",
         "-m",
-        "database and not thorough",
+        "database and not thorough and not slow",
         "-n",
         WORKERS,
         "--dist",

@@ -29,7 +29,13 @@ def test_workers_that_die_while_they_forward_lose_nothing_and_whoever_goes_by_id
 
 @pytest.mark.database
 @pytest.mark.thorough
-@pytest.mark.parametrize("plan", [BESIDE, CALLED], ids=["while it hangs", "when it has failed"])
+@pytest.mark.parametrize(
+    "plan",
+    [
+        pytest.param(BESIDE, id="while it hangs"),
+        pytest.param(CALLED, id="when it has failed", marks=pytest.mark.long),
+    ],
+)
 def test_a_receiver_that_hangs_does_not_hold_up_the_others_and_is_hardly_called(plan: Plan) -> None:
     figures = act(plan)
 
@@ -38,6 +44,7 @@ def test_a_receiver_that_hangs_does_not_hold_up_the_others_and_is_hardly_called(
 
 
 @pytest.mark.thorough
+@pytest.mark.long
 @pytest.mark.parametrize("tooth", [*FORWARDING_TEETH, *BESIDE_TEETH], ids=lambda tooth: tooth.protection)
 def test_a_protection_of_forwarding_that_is_switched_off_is_missed(tooth: Tooth) -> None:
     figures = act(replace(tooth.plan, without=tooth.protection))

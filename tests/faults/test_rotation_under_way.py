@@ -18,10 +18,10 @@ from tests.hub import PROJECT, Hub, running_hub, wait_until
 from tests.test_cli_alone import clarion
 
 # A hub and ten processes beside it start, on a cold machine one after the other.
-pytestmark = [pytest.mark.slow, pytest.mark.thorough, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.thorough, pytest.mark.timeout(240)]
 
 DONE, REFUSED = 0, 4
-MESSAGES, ROTATIONS = 200, 4
+MESSAGES, ROTATIONS = 80, 2
 # A second: the mailing lasts as long as the rotations, each of which starts a process.
 RATE = 40
 ROWS, KILLS = 1_000, 5
@@ -52,6 +52,7 @@ def test_a_mailing_and_a_busy_reader_notice_nothing_of_rotations(tmp_path: Path)
         assert wait_until(lambda: counts(shop, again) == {"SENT": MESSAGES}, patience=30)
 
 
+@pytest.mark.long
 def test_whoever_does_not_look_at_the_file_again_is_noticed(tmp_path: Path) -> None:
     with running_hub(tmp_path) as hub:
         hub.shop("shop").get("/api/v1/mailings/")
@@ -61,6 +62,7 @@ def test_whoever_does_not_look_at_the_file_again_is_noticed(tmp_path: Path) -> N
     assert figures["failed"] > 0
 
 
+@pytest.mark.long
 def test_rotations_that_are_killed_shut_nothing_and_are_finished_by_another(tmp_path: Path) -> None:
     keys = tmp_path / "var" / "secret.keys"
     assert clarion("migrate", folder=tmp_path).returncode == DONE
