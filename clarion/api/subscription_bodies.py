@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from clarion.api.wire import Body
-from clarion.flows import destination_settings, subscriptions
+from clarion.flows import destination_settings, matching, subscriptions
 from clarion.flows.destination_settings import choose, shown
 from clarion.flows.event_checks import LONGEST_ID, no_id
 from clarion.flows.subscriptions import ENTITY_TYPES, Draft, chosen_of
@@ -151,6 +151,8 @@ def warnings(row: Subscription) -> list[str]:
     found = destination_settings.oddities(subscriptions.chosen_of(row))
     if not (row.creates or row.changes or row.deletes):
         found.append(NOTHING_TOLD)
+    if matching.interest_of(row) is None:
+        found.append(f"filter: {matching.UNREADABLE}")
     if row.disabled_because:
         why = _ENDED.get(row.disabled_because, row.disabled_because)
         found.append(f"active: the subscription was ended because {why}; PUT it with active true to go on")

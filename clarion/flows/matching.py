@@ -21,6 +21,7 @@ log = structlog.get_logger()
 
 # Whoever wants to hear of a wishlist wants to hear of what is on it: the seed has no name for that.
 _PART_OF = {"wishlist_item": "wishlist"}
+UNREADABLE = "The filter cannot be read any more, and nothing is forwarded: send it again."
 _OWN = frozenset(name.lower() for name in OUTCOMES)
 
 
@@ -49,7 +50,6 @@ class Interest:
     """A subscription as it is matched: what it wants to hear of."""
 
     subscription_id: int
-    ref: str
     lane_id: int
     is_ordered: bool
     entity: str
@@ -115,7 +115,7 @@ def interests(rows: Subscriptions) -> list[Interest]:
     One whose filter cannot be read, because the rules have grown stricter since, is left out: the others are not to blame.
     """
     found: Any = rows.order_by("pk").values_list(
-        *("pk", "ref", "lane_id", "lane__is_ordered", "entity", "creates", "changes", "deletes", "is_test"),
+        *("pk", "lane_id", "lane__is_ordered", "entity", "creates", "changes", "deletes", "is_test"),
         *("from_seq", "filter"),
     )
     readable_ones = []
@@ -129,14 +129,19 @@ def interests(rows: Subscriptions) -> list[Interest]:
     return readable_ones
 
 
+def interest_of(subscription: Subscription) -> Interest | None:
+    """Return one subscription as it is matched; None where its filter cannot be read any more."""
+    found = interests(Subscription.objects.of(subscription.tenant).filter(pk=subscription.pk))
+    return found[0] if found else None
+
+
 def failures(subscription: Subscription, event: Logged) -> list[Failure]:
     """Return everything for which this event would not be forwarded; nothing where it would be."""
     heard = Heard(event)
     found = []
-    own = interests(Subscription.objects.of(subscription.tenant).filter(pk=subscription.pk))
-    if not own:
-        return [Failure(["filter"], "The filter cannot be read any more: send it again.")]
-    (interest,) = own
+    interest = interest_of(subscription)
+    if interest is None:
+        return [Failure(["filter"], UNREADABLE)]
     if not subscription.is_active:
         found.append(Failure(["active"], "The subscription is not active."))
     if interest.entity not in heard.entities:

@@ -12,7 +12,7 @@ from django.db.models.functions import Length
 
 from clarion.flows import deliveries, events
 from clarion.flows.forwarding import make
-from clarion.flows.matching import Heard, Interest, compiled, interests
+from clarion.flows.matching import Heard, Interest, compiled, interest_of
 from clarion.flows.rounds import each
 from clarion.flows.subscriptions import check_is_active
 from clarion.lib.crashpoints import crashpoint
@@ -174,11 +174,12 @@ def _replay(asked: Redelivery, subscription: Subscription, now: datetime) -> int
     if not end:
         asked.cursor = asked.until
         return 0
-    interest = _interest(subscription)
-    between = Event.objects.of(asked.tenant).between
-    taken = _taken(between(asked.tenant_id, asked.cursor, end), interest, asked.filter)
-    asked.cursor = end
-    pairs = [(interest, event) for event in taken]
+    interest = interest_of(subscription)
+    after, asked.cursor = asked.cursor, end
+    if interest is None:
+        return 0
+    found = Event.objects.of(asked.tenant).between(asked.tenant_id, after, end)
+    pairs = [(interest, event) for event in _taken(found, interest, asked.filter)]
     return make(asked.tenant, pairs, now, redelivery_id=asked.pk, priority=BULK)
 
 
@@ -228,7 +229,9 @@ def _count_ended(subscription: Subscription, span: Span) -> Count:
 
 
 def _count_events(subscription: Subscription, span: Span) -> Count:
-    interest = _interest(subscription)
+    interest = interest_of(subscription)
+    if interest is None:
+        return Count(0, True)
     size = span.until - span.after
     must_read = interest.filter is not None or span.filter is not None
     most = MOST_READ if must_read else MOST_COUNTED
@@ -247,11 +250,6 @@ def _taken(found: Iterable[Any], interest: Interest, spec: dict[str, Any] | None
         heard = Heard(event)
         if interest.takes(heard) and (wanted is None or wanted.matches(heard.document)):
             yield event
-
-
-def _interest(subscription: Subscription) -> Interest:
-    (interest,) = interests(Subscription.objects.of(subscription.tenant).filter(pk=subscription.pk))
-    return interest
 
 
 def _last_before(tenant: Tenant, moment: datetime, head: int) -> int:

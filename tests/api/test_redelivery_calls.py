@@ -125,3 +125,19 @@ def test_nothing_is_sent_again_to_whoever_ended(api: Client, orders: Subscriptio
 
     for path, sent in ((REPLAY, {"after_seq": 0}), (RECOVER, {"since": "2026-01-01"})):
         assert refusal(ask(api, "POST", path, sent), 409)["code"] == "subscription_inactive"
+
+
+def test_a_filter_that_cannot_be_read_any_more_is_named_and_no_fault_of_ours(
+    api: Client, orders: Subscription
+) -> None:
+    Subscription.objects.of(orders.tenant).update(filter={"path": "x", "matches": "no longer known"})
+
+    shown = api.get(f"/api/v1/event-subscription/{orders.ref}")
+    counted = api.post(
+        f"/api/v1/event-subscription/{orders.ref}/replay",
+        {"after_seq": 0, "dry_run": True},
+        content_type="application/json",
+    )
+
+    assert "filter" in shown.headers["Clarion-Warnings"]
+    assert (counted.status_code, counted.json()) == (200, {"count": 0, "exact": True})

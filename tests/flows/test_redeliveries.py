@@ -99,6 +99,19 @@ def test_a_replay_ends_with_its_subscription(tenant: Tenant, clock: Clock) -> No
     assert (asked.done, asked.cursor, asked.finished_at) == (2, 2, clock())
 
 
+def test_whose_filter_cannot_be_read_any_more_gets_nothing_once_more(tenant: Tenant, clock: Clock) -> None:
+    tell(tenant, clock(), *"123")
+    subscription = make_subscription(tenant, clock())
+    Subscription.objects.of(tenant).update(filter={"path": "x", "matches": "no longer known"})
+
+    asked = replay(subscription, clock)
+    run(clock)
+
+    asked.refresh_from_db()
+    assert (asked.found, asked.done, replayed(asked)) == (0, 0, [])
+    assert asked.finished_at is not None
+
+
 def test_a_large_range_is_estimated(tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redeliveries, "MOST_COUNTED", 4)
     tell(tenant, clock(), *"123456789")
