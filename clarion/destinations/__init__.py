@@ -5,9 +5,6 @@ A file here is a destination as soon as it exists; other packages add theirs by 
 """
 
 import abc
-import functools
-import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,16 +14,10 @@ from pydantic import BaseModel, ConfigDict
 
 from clarion.lib.fields import addresses, origin
 from clarion.lib.http import HttpClient
-from clarion.lib.plugins import BadPlugin, find_plugins
+from clarion.lib.plugins import BadPlugin, Plugins, UnknownKind, is_abstract
 from clarion.lib.sending import Receipt, SendError
 
 __all__ = ["Destination", "Parcel", "UnknownKind", "find", "kinds"]
-
-KIND = re.compile(r"[a-z][a-z0-9_]{0,63}")
-
-
-class UnknownKind(LookupError):
-    """No destination has this kind; the text names those there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +72,8 @@ class Destination(abc.ABC):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if "kind" not in vars(cls):
-            return  # an abstract one in between
-        if not KIND.fullmatch(cls.kind):
-            raise BadPlugin(f"{cls.__qualname__}: the kind {cls.kind!r} is not lower_snake_case")
+        if is_abstract(cls):
+            return
         if cls.batch_size < 1:
             raise BadPlugin(f"{cls.__qualname__}: a batch has at least one parcel")
         if not issubclass(cls.Config, Destination.Config):
@@ -118,26 +107,10 @@ class Destination(abc.ABC):
         raise TypeError(f"{self.kind} sends one at a time")
 
 
-def find(kind: str) -> type[Destination]:
-    """Return the destination of this kind.
-
-    :raises UnknownKind: naming the kinds there are
-    """
-    destination = _registry().get(kind)
-    if destination is None:
-        raise UnknownKind(f"unknown destination {kind!r}; known: {', '.join(kinds())}")
-    return destination
-
-
-def kinds() -> tuple[str, ...]:
-    """Return every kind there is, in alphabetical order."""
-    return tuple(_registry())
-
-
-@functools.cache  # the files of a folder do not change while we run
-def _registry() -> dict[str, type[Destination]]:
-    return find_plugins(
-        sys.modules[__name__],
-        Destination,  # type: ignore[type-abstract] # looked for below it, never made
-        group="clarion.destinations",
-    )
+_plugins = Plugins(
+    __name__,
+    Destination,  # type: ignore[type-abstract] # looked for below it, never made
+    group="clarion.destinations",
+    what="destination",
+)
+find, kinds, _registry = _plugins.find, _plugins.kinds, _plugins.all

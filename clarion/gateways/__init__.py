@@ -5,28 +5,19 @@ A file here is a gateway as soon as it exists; other packages add theirs by the 
 """
 
 import abc
-import functools
-import re
-import sys
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from clarion.lib.http import HttpClient
-from clarion.lib.plugins import BadPlugin, find_plugins
+from clarion.lib.plugins import BadPlugin, Plugins, UnknownKind, is_abstract
 from clarion.lib.sending import Receipt
 
 __all__ = ["Doubt", "Gateway", "MessageContent", "UnknownKind", "channel_of", "find", "kinds"]
 
 # What happens to a message whose answer was lost: sent again, or held until somebody or something settles it.
 Doubt = Literal["resend", "hold"]
-
-KIND = re.compile(r"[a-z][a-z0-9_]{0,63}")
-
-
-class UnknownKind(LookupError):
-    """No gateway has this kind; the text names those there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +53,8 @@ class Gateway(abc.ABC):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if "kind" not in vars(cls):
-            return  # an abstract one in between
-        if not KIND.fullmatch(cls.kind):
-            raise BadPlugin(f"{cls.__qualname__}: the kind {cls.kind!r} is not lower_snake_case")
+        if is_abstract(cls):
+            return
         if not getattr(cls, "channel", "") or getattr(cls, "doubt", "") not in ("resend", "hold"):
             raise BadPlugin(f"{cls.__qualname__}: needs a channel, and a doubt of 'resend' or 'hold'")
         if not issubclass(cls.Config, Gateway.Config):
@@ -82,32 +71,16 @@ class Gateway(abc.ABC):
         """
 
 
-def find(kind: str) -> type[Gateway]:
-    """Return the gateway of this kind.
-
-    :raises UnknownKind: naming the kinds there are
-    """
-    gateway = _registry().get(kind)
-    if gateway is None:
-        raise UnknownKind(f"unknown gateway {kind!r}; known: {', '.join(kinds())}")
-    return gateway
+_plugins = Plugins(
+    __name__,
+    Gateway,  # type: ignore[type-abstract] # looked for below it, never made
+    group="clarion.gateways",
+    what="gateway",
+)
+find, kinds, _registry = _plugins.find, _plugins.kinds, _plugins.all
 
 
 def channel_of(kind: str) -> str:
     """Return the channel that a gateway of this kind reaches people by; an empty text if it is not installed."""
-    gateway = _registry().get(kind)
+    gateway = _plugins.all().get(kind)
     return gateway.channel if gateway else ""
-
-
-def kinds() -> tuple[str, ...]:
-    """Return every kind there is, in alphabetical order."""
-    return tuple(_registry())
-
-
-@functools.cache  # the files of a folder do not change while we run
-def _registry() -> dict[str, type[Gateway]]:
-    return find_plugins(
-        sys.modules[__name__],
-        Gateway,  # type: ignore[type-abstract] # looked for below it, never made
-        group="clarion.gateways",
-    )
